@@ -1,0 +1,185 @@
+"""The only door to the operating system: open, lock, read, write, sync, rename, list."""
+
+import contextlib
+import os
+import secrets
+import sys
+import time
+from collections.abc import Iterator
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover
+    raise ImportError(
+        "session-journal needs POSIX file locks (Linux or macOS); this system has none"
+    ) from None
+
+FILE_MODE = 0o600
+FOLDER_MODE = 0o700
+TEMPORARY_ENDING = ".tmp"
+# Nobody writes a temporary file for that long: what is older was left by a crash.
+STALE_AFTER_SECONDS = 3600.0
+
+# Counts the forks that led to this process; a handle opened before the last one must not write.
+fork_generation = 0
+
+
+def _note_fork() -> None:
+    global fork_generation
+    fork_generation += 1
+
+
+os.register_at_fork(after_in_child=_note_fork)
+
+
+class Disk:
+    """What the engine asks of an operating system, one method a system call. Tests put a simulated one in."""
+
+    read = staticmethod(os.pread)
+    write = staticmethod(os.write)
+    truncate = staticmethod(os.ftruncate)
+    close = staticmethod(os.close)
+    unlink = staticmethod(os.unlink)
+    rename = staticmethod(os.rename)
+    status_of = staticmethod(os.fstat)
+
+    def open(self, path: str, *, write: bool = False, create: bool = False, exclusive: bool = False) -> int:
+        """Open a file; a symlink in its place is refused. What is written goes to its end."""
+        flags = os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_RDWR | os.O_APPEND if write else os.O_RDONLY)
+        if create:
+            flags |= os.O_CREAT
+        if exclusive:
+            flags |= os.O_EXCL
+        return os.open(path, flags, FILE_MODE)
+
+    def lock(self, fd: int, *, shared: bool = False) -> None:
+        """Wait for the file's lock. flock, not lockf: closing another descriptor must not drop it."""
+        fcntl.flock(fd, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+
+    def unlock(self, fd: int) -> None:
+        """Give the file's lock back."""
+        fcntl.flock(fd, fcntl.LOCK_UN)
+
+    def status(self, path: str) -> os.stat_result | None:
+        """The status of a path, None where there is nothing. Symlinks are not followed."""
+        try:
+            return os.lstat(path)
+        except FileNotFoundError:
+            return None
+
+    if sys.platform == "darwin":
+
+        def sync(self, fd: int) -> None:
+            """Return when the file's bytes are on the disk itself; fsync alone stops at its cache."""
+            fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
+    else:
+        sync = staticmethod(os.fdatasync)
+
+    def sync_folder(self, path: str) -> None:
+        """Return when the folder's entries are on disk: a file's name is only durable once its folder is."""
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def make_read_only(self, path: str) -> None:
+        """Take the write permission off a file."""
+        os.chmod(path, 0o400)
+
+    def make_folder(self, path: str) -> None:
+        """Create one folder, for its owner alone. FileExistsError where there is one."""
+        os.mkdir(path, FOLDER_MODE)
+
+    def entries(self, path: str) -> Iterator[os.DirEntry[str]]:
+        """The entries of a folder; none where there is no folder."""
+        try:
+            with os.scandir(path) as found:
+                yield from found
+        except (FileNotFoundError, NotADirectoryError):
+            return
+
+
+def write_whole(disk: Disk, fd: int, data: bytes) -> None:
+    """Write all of `data`; a short write goes on where it stopped."""
+    written = disk.write(fd, data)
+    while written < len(data):
+        written += disk.write(fd, memoryview(data)[written:])
+
+
+def make_folders(disk: Disk, path: str, *, durable: bool) -> None:
+    """Create a folder and those above it that are missing, durably if asked."""
+    missing = []
+    while disk.status(path) is None:
+        missing.append(path)
+        path = os.path.dirname(path)
+    for folder in reversed(missing):
+        with contextlib.suppress(FileExistsError):  # another process was first
+            disk.make_folder(folder)
+        if durable:
+            disk.sync_folder(os.path.dirname(folder))
+
+
+def read_file(disk: Disk, path: str) -> bytes | None:
+    """The bytes of a file, None where there is none."""
+    try:
+        fd = disk.open(path)
+    except FileNotFoundError:
+        return None
+    try:
+        chunks = []
+        offset = 0
+        size = disk.status_of(fd).st_size
+        while chunk := disk.read(fd, max(size - offset, 0) + 1, offset):
+            chunks.append(chunk)
+            offset += len(chunk)
+        return b"".join(chunks)
+    finally:
+        disk.close(fd)
+
+
+def replace_file(disk: Disk, path: str, data: bytes, *, durable: bool) -> None:
+    """Put a whole new file in the place of `path`: after a crash the old one is there, or the new one.
+
+    Unique temporary file in the same folder, write, sync, rename, sync the folder. Without the first
+    sync the rename can outlive the bytes.
+    """
+    folder, name = os.path.split(path)
+    make_folders(disk, folder, durable=durable)
+    temporary = os.path.join(folder, f".{name}.{secrets.token_hex(8)}{TEMPORARY_ENDING}")
+    fd = disk.open(temporary, write=True, create=True, exclusive=True)
+    try:
+        try:
+            write_whole(disk, fd, data)
+            if durable:
+                disk.sync(fd)
+        finally:
+            disk.close(fd)
+        disk.rename(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            disk.unlink(temporary)
+        raise
+    if durable:
+        disk.sync_folder(folder)
+
+
+def remove_file(disk: Disk, path: str, *, durable: bool) -> bool:
+    """Remove a file; True if it was there."""
+    try:
+        disk.unlink(path)
+    except FileNotFoundError:
+        return False
+    if durable:
+        disk.sync_folder(os.path.dirname(path))
+    return True
+
+
+def sweep_temporaries(disk: Disk, folder: str) -> None:
+    """Remove what crashed writers left: our own temporary files that are older than an hour."""
+    oldest = time.time() - STALE_AFTER_SECONDS
+    for entry in disk.entries(folder):
+        if entry.name.startswith(".") and entry.name.endswith(TEMPORARY_ENDING):
+            with contextlib.suppress(FileNotFoundError):
+                if entry.stat(follow_symlinks=False).st_mtime < oldest:
+                    disk.unlink(entry.path)

@@ -1,0 +1,109 @@
+"""One tree of errors. Each says what happened, where, and what to do; its attributes carry the same facts."""
+
+
+class JournalError(Exception):
+    """Base of all errors of this library."""
+
+
+class SessionNotFoundError(JournalError, LookupError):
+    """There is no such session, or no such version of it."""
+
+    def __init__(self, session_id: str, detail: str = "create it first") -> None:
+        super().__init__(f"session {session_id!r} was not found; {detail}")
+        self.session_id = session_id
+
+
+class VersionConflictError(JournalError):
+    """The writer had not seen the latest version; nothing was written."""
+
+    def __init__(self, session_id: str, version: int, expected: int) -> None:
+        super().__init__(
+            f"session {session_id!r} is at version {version}, expected {expected}; "
+            "nothing was written. Load it again, decide again, retry."
+        )
+        self.session_id = session_id
+        self.version = version
+        self.expected = expected
+
+
+class OwnerMismatchError(JournalError):
+    """The session belongs to another user; nothing was read out or written."""
+
+    def __init__(self, session_id: str, user_id: str) -> None:
+        super().__init__(
+            f"session {session_id!r} does not belong to user {user_id!r}; "
+            "nothing was read out or written. Use the owner's user id, or another session id."
+        )
+        self.session_id = session_id
+        self.user_id = user_id
+
+
+class InvalidNameError(JournalError, ValueError):
+    """An id, a category or a name that is not safe in a file system; nothing was touched."""
+
+    def __init__(self, kind: str, name: object, reason: str) -> None:
+        super().__init__(f"{kind} {name!r} {reason}; nothing was touched. Choose another one.")
+        self.kind = kind
+        self.name = name
+        self.reason = reason
+
+
+class InvalidEventError(JournalError, ValueError):
+    """An event that cannot be stored exactly; nothing was written."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"{reason}; nothing was written")
+        self.reason = reason
+
+
+class CorruptRecordError(JournalError):
+    """A journal is damaged where a record was acknowledged, or it was altered.
+
+    Reads before `seq` still work; writing is refused until a person decides.
+    """
+
+    def __init__(self, path: str, offset: int, seq: int, reason: str) -> None:
+        super().__init__(
+            f"{path}, byte {offset}, record {seq}: {reason}. Records before it can be read; "
+            "writing is refused. See `journal verify`, then decide with `journal repair`."
+        )
+        self.path = path
+        self.offset = offset
+        self.seq = seq
+        self.reason = reason
+
+
+class CorruptSnapshotError(JournalError):
+    """A session file of another program does not parse, and no journal stands beside it."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(
+            f"{path} is no session file: {reason}. It was left as it is; mend it, or move it away."
+        )
+        self.path = path
+        self.reason = reason
+
+
+class DurabilityError(JournalError):
+    """The disk refused. `outcome_unknown` tells whether the change may be there all the same."""
+
+    def __init__(self, path: str, reason: str, *, outcome_unknown: bool) -> None:
+        if outcome_unknown:
+            advice = "whether the change is on disk is unknown. Load again to see, or retry the same save"
+        else:
+            advice = "nothing was written and the file is as before. Make room or mend the disk, then retry"
+        super().__init__(f"{path}: {reason}; {advice}.")
+        self.path = path
+        self.reason = reason
+        self.outcome_unknown = outcome_unknown
+
+
+class JournalClosedError(JournalError):
+    """The store was closed, or it was opened before a fork of the process."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"{reason}; nothing was written. Open a new StateStore.")
+
+
+class JournalWarning(UserWarning):
+    """Something was repaired or set aside; nothing was lost. The text says what and where."""

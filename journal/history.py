@@ -1,0 +1,44 @@
+"""A session's records, decoded: all that follow a point of its log, or up to a moment."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from journal.errors import CorruptRecordError
+from journal.log import Log
+from journal.record import Damage, decode_record
+from projections.events import Record
+
+
+def decoded(log: Log) -> Iterator[Record]:
+    """The records behind `log.position`. Raises CorruptRecordError for one that no reader understands.
+
+    Other damage is not raised: see `log.rest` when the iteration ends.
+    """
+    for offset, line in log.read_new():
+        try:
+            yield decode_record(line)
+        except Damage as damage:
+            seq = log.position.version
+            raise CorruptRecordError(log.path, offset, seq, damage.reason) from None
+
+
+def records_after(log: Log, version: int) -> Iterator[Record]:
+    """The records with a higher number than `version`.
+
+    Raises CorruptRecordError at the damage, when everything before it was given out.
+    """
+    log.look()
+    for record in decoded(log):
+        if record.seq > version:
+            yield record
+    if isinstance(log.rest, CorruptRecordError):
+        raise log.rest
+
+
+def version_at(records: Iterator[Record], moment: datetime) -> int:
+    """The version at a moment: the last record that is not later. Clocks go back, so all are looked at."""
+    version = 0
+    for record in records:
+        if record.at <= moment:
+            version = record.seq
+    return version

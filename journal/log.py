@@ -1,0 +1,291 @@
+"""One session's file: append, read, cut a torn tail. Knows no event type: an event is raw JSON to it."""
+
+import errno
+import os
+import threading
+import uuid
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+
+from journal import disk as disks
+from journal.disk import Disk
+from journal.errors import CorruptRecordError, DurabilityError, JournalClosedError
+from journal.reader import Position, Reader, TornTail, beginning
+from journal.record import Pending, encode_line
+
+
+class Log:
+    """The journal of one session, open. Threads share it; `exclusive` lets one writer in, machine-wide.
+
+    `position` is where this process has read to. `incarnation` changes when the file turned out to be
+    another one (deleted, restored, erased): what was folded from the old one is void.
+    """
+
+    def __init__(self, disk: Disk, path: str, session_id: str, *, durable: bool) -> None:
+        self.disk, self.path, self.session_id, self.durable = disk, path, session_id, durable
+        self.mutex = threading.RLock()
+        self.exclusive = _Exclusive(self, create=True)
+        self.existing = _Exclusive(self, create=False)
+        self.position = beginning(session_id)
+        self.incarnation = 0
+        self.fd: int | None = None
+        self.rest: TornTail | CorruptRecordError | None = None
+        self._held = 0  # how many `with` blocks of this process's one writer hold the lock
+        self._inode = 0
+        self._size = 0  # what the file held when it was last looked at
+        self._new_names = False  # the file was created here, and its name is not durable yet
+        self._dead: str | None = None
+        self._fork_generation = disks.fork_generation
+
+    # Reading
+
+    def look(self) -> bool:
+        """Look at the file again, without a lock; True if it is where `position` says, to the byte."""
+        self._check_alive()
+        status = self.disk.status(self.path)
+        if status is None:
+            self._let_go()
+            return True
+        if self.fd is None or status.st_ino != self._inode or status.st_size < self.position.offset:
+            self._let_go()
+            self._open(create=False)
+            return self.fd is None
+        self._size = status.st_size
+        return self._size == self.position.offset
+
+    def read_new(self) -> Iterator[tuple[int, bytes]]:
+        """The checked lines of complete batches behind `position`, with their offsets.
+
+        `position` moves on with them. Damage is not raised: afterwards `rest` says what follows.
+        """
+        yield from self._read()
+        if isinstance(self.rest, CorruptRecordError) and not self._held:
+            # It may have been a repair at work: look once more while no writer is.
+            assert self.fd is not None
+            self.disk.lock(self.fd, shared=True)
+            try:
+                again = list(self._read())
+            finally:
+                self.disk.unlock(self.fd)
+            yield from again
+
+    def _read(self) -> Iterator[tuple[int, bytes]]:
+        if self.fd is None:
+            return
+        reader = Reader(self.disk, self.fd, self.path, self.position)
+        yield from reader
+        self.position, self.rest = reader.position, reader.rest
+
+    def size(self) -> int:
+        """How many bytes the journal holds now; 0 where there is none."""
+        return 0 if self.fd is None else self.disk.status_of(self.fd).st_size
+
+    def start_at(self, position: Position) -> None:
+        """Go on from here: a snapshot stands for what was before."""
+        self.position, self.rest = position, None
+
+    def holds(self, position: Position) -> bool:
+        """Whether the record that ends at this position is the one that it names."""
+        if self.fd is None or position.offset > self.disk.status_of(self.fd).st_size:
+            return False
+        if position.offset == 0:
+            return position == beginning(self.session_id)
+        line = self._last_line_before(position.offset)
+        return (
+            line.startswith(b'{"v":1,"seq":%d,"id":"' % position.version)
+            and b',"chain":"%b","salt":' % position.chain in line
+            and line.endswith(b"}\n")
+        )
+
+    def _last_line_before(self, end: int) -> bytes:
+        assert self.fd is not None
+        step = 4096
+        while True:
+            start = max(end - step, 0)
+            tail = self.disk.read(self.fd, end - start, start)
+            at = tail.rfind(b"\n", 0, len(tail) - 1)
+            if at >= 0 or start == 0:
+                return tail[at + 1 :]
+            step *= 8
+
+    # Writing: only inside `with log.exclusive`, and read up to the end.
+
+    @property
+    def is_current(self) -> bool:
+        """Whether `position` is the end of the file, as it was when the lock was taken."""
+        return self._size == self.position.offset
+
+    def append(self, batch: Sequence[Pending]) -> int:
+        """Add records as one batch, all or none; return the new version.
+
+        One write and one sync, whatever the number of records. Raises DurabilityError.
+        """
+        version, chain, offset = self.position
+        assert offset == self._size, "append only at the end that was read"
+        first, more = version + 1, len(batch)
+        pieces = []
+        for pending in batch:
+            version, more = version + 1, more - 1
+            line, chain = encode_line(pending, version, chain, more=more, first=first)
+            pieces.append(line)
+        pieces.append(b"")
+        data = b"\n".join(pieces)
+        self._write(data, offset)
+        self._size = offset = offset + len(data)
+        self.position = Position(version, chain, offset)
+        return version
+
+    def _write(self, data: bytes, offset: int) -> None:
+        assert self.fd is not None
+        try:
+            disks.write_whole(self.disk, self.fd, data)
+        except OSError as error:
+            self._undo(offset, error)
+        if self.durable:
+            try:
+                self.disk.sync(self.fd)
+                if self._new_names:
+                    self.disk.sync_folder(os.path.dirname(self.path))
+            except OSError as error:
+                # Never retried: the kernel may have dropped the pages and call the next sync a success.
+                self._dead = f"syncing failed: {error.strerror}"
+                raise DurabilityError(self.path, self._dead, outcome_unknown=True) from error
+        self._new_names = False
+
+    def _undo(self, offset: int, error: OSError) -> None:
+        """Cut a part of a batch off again, so that the session is as before; always raises."""
+        assert self.fd is not None
+        reason = f"writing failed: {error.strerror}"
+        try:
+            self.disk.truncate(self.fd, offset)
+            if self.durable:
+                self.disk.sync(self.fd)
+        except OSError as second:
+            self._dead = f"{reason}, and so did cutting the rest off: {second.strerror}"
+            raise DurabilityError(self.path, self._dead, outcome_unknown=True) from error
+        raise DurabilityError(self.path, reason, outcome_unknown=False) from error
+
+    def cut(self, end: int, quarantine: str) -> str:
+        """Move what stands from byte `end` on into a new file of the folder `quarantine`; return its path.
+
+        The copy is on disk before the journal is cut.
+        """
+        assert self.fd is not None
+        disks.make_folders(self.disk, quarantine, durable=True)
+        path = os.path.join(quarantine, f"{self.session_id}.{end}.{uuid.uuid4().hex[:8]}")
+        copy = self.disk.open(path, write=True, create=True, exclusive=True)
+        try:
+            offset = end
+            while chunk := self.disk.read(self.fd, 1 << 20, offset):
+                disks.write_whole(self.disk, copy, chunk)
+                offset += len(chunk)
+            self.disk.sync(copy)
+        finally:
+            self.disk.close(copy)
+        self.disk.sync_folder(quarantine)
+        self.disk.truncate(self.fd, end)
+        self.disk.sync(self.fd)
+        self._size, self.rest = end, None
+        return path
+
+    # The file and its lock
+
+    def close(self) -> None:
+        """Close the file. The log opens it again when it is needed."""
+        with self.mutex:
+            if self.fd is not None:
+                self.disk.close(self.fd)
+                self.fd = None
+                self._inode = 0
+
+    def _open(self, *, create: bool) -> None:
+        try:
+            fd = self.disk.open(self.path, write=True)
+        except FileNotFoundError:
+            if not create:
+                return
+            fd = self._create()
+        except OSError as error:
+            if create or error.errno not in (errno.EACCES, errno.EROFS, errno.EPERM):
+                raise
+            fd = self.disk.open(self.path)  # a store that may only be read
+        status = self.disk.status_of(fd)
+        self.fd, self._inode, self._size = fd, status.st_ino, status.st_size
+
+    def _create(self) -> int:
+        disks.make_folders(self.disk, os.path.dirname(self.path), durable=self.durable)
+        self._new_names = True
+        return self.disk.open(self.path, write=True, create=True)
+
+    def _let_go(self) -> None:
+        """Forget a file that is no longer at the path, and everything read from it."""
+        if self.fd is not None:
+            self.close()
+        if self.position.version:
+            self.incarnation += 1
+            self.position = beginning(self.session_id)
+        self._size, self.rest = 0, None
+
+    def _check_alive(self) -> None:
+        if self._fork_generation != disks.fork_generation:
+            raise JournalClosedError("this store was opened before the process forked")
+        if self._dead is not None:
+            raise DurabilityError(self.path, self._dead, outcome_unknown=True)
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether a failed sync ended this log; a new one reads the truth from the file."""
+        return self._dead is not None
+
+    def _lock(self, *, create: bool) -> None:
+        self._check_alive()
+        while True:
+            if self.fd is None:
+                self._open(create=create)
+                if self.fd is None:
+                    return
+            self.disk.lock(self.fd)
+            status = self.disk.status(self.path)
+            if status is not None and status.st_ino == self._inode:
+                break
+            # Deleted, restored or erased while we waited: this lock holds a file that nobody sees.
+            self._let_go()
+        self._size = status.st_size
+        if self._size < self.position.offset:
+            self.incarnation += 1
+            self.position = beginning(self.session_id)
+
+
+class _Exclusive:
+    """`with log.exclusive:` — no other thread or process writes this session meanwhile.
+
+    `log.existing` is the same for a file that is there; where there is none, `log.fd` stays None.
+    """
+
+    def __init__(self, log: Log, *, create: bool) -> None:
+        self._log, self._create = log, create
+
+    def __enter__(self) -> None:
+        log = self._log
+        log.mutex.acquire()
+        try:
+            if log._held == 0:
+                log._lock(create=self._create)
+            log._held += 1
+        except BaseException:
+            self._leave()
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._log._held -= 1
+        self._leave()
+
+    def _leave(self) -> None:
+        log = self._log
+        try:
+            if log._held == 0 and log.fd is not None:
+                log.disk.unlock(log.fd)
+        finally:
+            log.mutex.release()

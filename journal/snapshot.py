@@ -1,0 +1,122 @@
+"""Reading a session's snapshot, and replacing it atomically."""
+
+from datetime import UTC
+
+import msgspec
+import orjson
+from msgspec import Struct
+
+from journal.disk import Disk, read_file, replace_file
+from journal.errors import CorruptSnapshotError
+from journal.reader import Position
+from projections.document import SessionDocument, parse_document
+from projections.messages import AgentResponse, UserMessage
+from projections.session import Session, SessionProjection
+
+FOLD = f"{SessionProjection.name}/{SessionProjection.version}"
+
+
+class Marker(Struct, kw_only=True):
+    """Which point of the journal a snapshot stands for, and which fold made it."""
+
+    version: int
+    offset: int
+    chain: str
+    fold: str
+
+    def position(self) -> Position:
+        """The place in the journal behind the snapshot."""
+        return Position(self.version, self.chain.encode(), self.offset)
+
+
+class _Marked(SessionDocument, kw_only=True):
+    journal: Marker
+
+
+_decode = msgspec.json.Decoder(_Marked).decode
+
+
+class Snapshot(Struct, kw_only=True):
+    """A snapshot file: its session, and its marker where this library wrote it."""
+
+    session: Session
+    marker: Marker | None
+    size_bytes: int
+    text: bytes
+
+
+def read_snapshot(disk: Disk, path: str) -> Snapshot | None:
+    """The snapshot at a path, None where there is none.
+
+    Raises CorruptSnapshotError where the file is no session.
+    """
+    data = read_file(disk, path)
+    if data is None:
+        return None
+    document: SessionDocument
+    marker: Marker | None
+    try:
+        document = marked = _decode(data)
+        marker = marked.journal
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        marker = None
+        try:
+            document = parse_document(data.decode())
+        except UnicodeDecodeError as error:
+            raise CorruptSnapshotError(path, f"byte {error.start} is not UTF-8") from None
+        except ValueError as error:
+            raise CorruptSnapshotError(path, str(error)) from None
+    session = Session.from_document(document)
+    return Snapshot(session=session, marker=marker, size_bytes=len(data), text=data)
+
+
+def write_snapshot(disk: Disk, path: str, session: Session, position: Position, *, durable: bool) -> int:
+    """Replace the snapshot by this session, folded up to `position`; return its size in bytes.
+
+    The seed's keys in the seed's order and layout, then "journal", which the seed's reader ignores.
+    """
+    keys = _builtins(session.to_document())
+    keys["journal"] = {
+        "version": position.version,
+        "offset": position.offset,
+        "chain": position.chain.decode(),
+        "fold": FOLD,
+    }
+    data = to_pretty_json(keys)
+    replace_file(disk, path, data, durable=durable)
+    return len(data)
+
+
+def document_json(session: Session) -> bytes:
+    """The session as the seed's program would write it."""
+    return to_pretty_json(_builtins(session.to_document()))
+
+
+def is_foreign(disk: Disk, path: str) -> bool:
+    """Whether the file at a path is a whole session that another program wrote."""
+    try:
+        snapshot = read_snapshot(disk, path)
+    except CorruptSnapshotError:
+        return False  # half of something: no one can lose by its going
+    return snapshot is not None and snapshot.marker is None
+
+
+def to_pretty_json(value: object) -> bytes:
+    """Two spaces, as the seed's program lays its files out; times in UTC with a Z."""
+    return orjson.dumps(value, default=_plain, option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, UserMessage | AgentResponse):
+        keys = {name: getattr(value, name) for name in value.__struct_fields__}
+        if value.timestamp.tzinfo is not UTC:
+            keys["timestamp"] = value.timestamp.astimezone(UTC)
+        return keys
+    raise TypeError(type(value).__name__)
+
+
+def _builtins(document: SessionDocument) -> dict[str, object]:
+    keys = {name: getattr(document, name) for name in document.__struct_fields__}
+    for name in ("created_at", "updated_at"):
+        keys[name] = keys[name].astimezone(UTC)
+    return {name: value for name, value in keys.items() if value is not msgspec.UNSET}

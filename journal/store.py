@@ -1,0 +1,375 @@
+"""StateStore: the face."""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar, overload
+
+import msgspec
+
+from journal import disk as disks
+from journal.catalog import Catalog, SessionPage
+from journal.disk import Disk
+from journal.documents import Documents
+from journal.errors import (
+    JournalError,
+    OwnerMismatchError,
+    SessionNotFoundError,
+    VersionConflictError,
+)
+from journal.handle import Setting
+from journal.handles import Handles
+from journal.history import records_after, version_at
+from journal.layout import Layout
+from journal.log import Log
+from journal.marks import Marks
+from journal.names import SESSIONS
+from journal.snapshot import document_json
+from journal.tombstones import add_tombstone, buried
+from journal.verify import Report, verify_session
+from projections.document import Json
+from projections.events import Change, Event, Record, SessionAdopted
+from projections.messages import utc_now
+from projections.projection import Projection
+from projections.session import Session, SessionProjection
+from projections.summary import SessionSummary, summarize
+
+T = TypeVar("T")
+State = TypeVar("State")
+
+
+class StateStore:
+    """All sessions and documents below one folder. Threads and processes may share it.
+
+    base_path   the folder; it is created by the first write
+    durability  "disk": what was saved survives a power cut; "os": it survives the process
+    actor       who writes, for the `by` of every record, free text
+    snapshots   "auto": rewritten when the journal outgrew them; "always": at each save, for a folder that
+                is shared with the seed's program
+
+    Close it, or use it in a `with`: that brings the snapshots up to date. What was acknowledged is on
+    record either way.
+    """
+
+    def __init__(
+        self,
+        base_path: str | os.PathLike[str],
+        *,
+        durability: Literal["disk", "os"] = "disk",
+        actor: str | None = None,
+        snapshots: Literal["auto", "always"] = "auto",
+    ) -> None:
+        if durability not in ("disk", "os"):
+            raise ValueError(f"durability is 'disk' or 'os', not {durability!r}")
+        if snapshots not in ("auto", "always"):
+            raise ValueError(f"snapshots is 'auto' or 'always', not {snapshots!r}")
+        self.actor = actor
+        self.durability = durability
+        self._disk = disk = Disk()
+        self._layout = layout = Layout(base_path)
+        self._durable = durable = durability == "disk"
+        self._marks = Marks(disk, layout.internal)
+        self._setting = Setting(
+            disk=disk,
+            layout=layout,
+            durable=durable,
+            always_snapshot=snapshots == "always",
+            mark=self._marks.mark,
+        )
+        self._handles = Handles(self._setting)
+        self._catalog = Catalog(disk, layout, self._marks, self._summarize)
+        self._documents = Documents(disk, layout, durable=durable)
+
+    @property
+    def base_path(self) -> str:
+        """The folder that holds everything, absolute."""
+        return self._layout.base
+
+    # Sessions
+
+    def save_session(self, session: Session, *, expected_version: int | None = None) -> int:
+        """Append what changed in a session; return its new version, which is the session's from then on.
+
+        All or nothing, and durable as the store is when this returns. What its methods changed is appended
+        as it is; what was edited by hand is found by comparing with what is stored.
+        `expected_version` is the session's own unless given. ANY: its changes go on top of whatever others
+        wrote meanwhile, and the session is brought up to date in place.
+
+        Raises:
+            VersionConflictError: someone else changed the session since it was loaded; nothing was written.
+            OwnerMismatchError: the stored session belongs to another user.
+            InvalidNameError, InvalidEventError: the id or a value cannot be stored; nothing was written.
+            DurabilityError: the disk refused. A retry of the same save never doubles it.
+            CorruptRecordError: the journal is damaged; nothing is written after damage.
+
+        """
+        expected = session.version if expected_version is None else expected_version
+        with self._handles.of(session.id) as handle:
+            return handle.save(session, expected, by=self.actor)
+
+    def load_session(self, session_id: str, *, at: int | datetime | None = None) -> Session | None:
+        """The session as it is now, the caller's own; None if there is none.
+
+        `at`: as of a version, or of a moment (the last record that is not later); None where it did not
+        exist yet. A version that it has not reached is a SessionNotFoundError.
+
+        Raises CorruptRecordError, CorruptSnapshotError, InvalidNameError.
+        """
+        if at is not None:
+            state = self.project(SessionProjection(), session_id, at=at)
+            return state if state is not None and state.id else None
+        with self._handles.of(session_id) as handle, handle.log.mutex:
+            session = handle.read()
+            return None if session is None else session.copy()
+
+    def update_session_with(self, session_id: str, change: Callable[[Session], object]) -> int:
+        """Load the session, let `change` edit it in place, save it; again on conflict. Return its version.
+
+        `change` may run more than once, and its session is valid until it returns. The cost does not grow
+        with the session. Raises SessionNotFoundError, and what save_session and `change` raise.
+        """
+        with self._handles.of(session_id) as handle:
+            return handle.update(change, by=self.actor)
+
+    def update_session(self, session: Session) -> int:
+        """As save_session, for a session that must be there already. Raises SessionNotFoundError."""
+        with self._handles.of(session.id) as handle:
+            if handle.read() is None:
+                raise SessionNotFoundError(session.id)
+        return self.save_session(session)
+
+    def get_or_create_session(self, user_id: str, session_id: str | None = None) -> Session:
+        """The session with this id, created and saved if it is not there; a new one without an id.
+
+        Raises OwnerMismatchError where it belongs to another user.
+        """
+        while True:
+            if session_id is not None and (session := self.load_session(session_id)) is not None:
+                if session.user_id != user_id:
+                    raise OwnerMismatchError(session_id, user_id)
+                return session
+            created = Session.new(user_id) if session_id is None else Session.with_id(user_id, session_id)
+            try:
+                self.save_session(created)
+            except VersionConflictError:
+                continue  # another writer created it meanwhile: it is there now
+            return created
+
+    def delete_session(self, session_id: str, *, why: str | None = None) -> bool:
+        """Remove a session's journal and snapshot; True if it was there.
+
+        A tombstone keeps its id, version and chain, and who deleted it, when and `why`.
+        """
+        with self._handles.of(session_id) as handle:
+            disk, log, snapshot = self._disk, handle.log, self._layout.snapshot(session_id)
+            with log.existing:
+                if log.fd is None and disk.status(snapshot) is None:
+                    return False
+                self._marks.mark(session_id)
+                with contextlib.suppress(JournalError):  # what cannot be read can be deleted all the same
+                    handle.read()
+                version, chain, _ = log.position
+                tombstone = buried(session_id, version, chain, utc_now(), self.actor, why)
+                add_tombstone(disk, self._layout.tombstones, tombstone, durable=self._durable)
+                # The snapshot first: alone it would be a session without a journal.
+                disks.remove_file(disk, snapshot, durable=False)
+                disks.remove_file(disk, log.path, durable=False)
+                if self._durable:
+                    disk.sync_folder(self._layout.sessions)
+        self._handles.drop(session_id)
+        return True
+
+    def list_sessions(
+        self,
+        user_id: str | None = None,
+        limit: int | None = None,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        page: str | None = None,
+    ) -> SessionPage:
+        """Summaries of the sessions, newest `updated_at` first; a page of `limit` of them.
+
+        `since` ≤ updated_at < `until`. `page` goes on where another page ended: its `next_page`. Sessions
+        that could not be read are in the result's `unreadable`.
+        """
+        self._handles.check_usable()
+        return self._catalog.page(user_id=user_id, since=since, until=until, limit=limit, page=page)
+
+    # History
+
+    def append(
+        self,
+        session_id: str,
+        events: Sequence[Event | Change],
+        *,
+        expected_version: int,
+        by: str | None = None,
+        cause: str | None = None,
+        key: str | None = None,
+    ) -> int:
+        """Add events to one session, all or none; return its new version.
+
+        Durable as the store is when this returns: one write and one sync for the whole batch. An event
+        happens now; a Change says when it happened. The first event of a session says whose it is
+        (SessionCreated). No events: the version is checked and nothing is written.
+        `expected_version` is the version last seen: 0 means that the session must be new, ANY that it does
+        not matter. `key` makes a retry safe: found where this append would have gone (with ANY: on the last
+        batch), it means that an earlier try succeeded, and that try's version is returned.
+
+        Raises as save_session; InvalidEventError also for a key that stands there with another content.
+        """
+        now = utc_now()
+        changes = [each if isinstance(each, Change) else Change(event=each, at=now) for each in events]
+        with self._handles.of(session_id) as handle:
+            return handle.append(changes, expected_version, by=by or self.actor, cause=cause, key=key)
+
+    def records(self, session_id: str, *, after: int = 0) -> Iterator[Record]:
+        """The records with a number higher than `after`, one by one, checked against the hash chain.
+
+        Ends at the last complete batch that was there when it got so far. Raises SessionNotFoundError at
+        the first step, CorruptRecordError at damage, when all before it was given out.
+        """
+        log = Log(self._disk, self._layout.journal(session_id), session_id, durable=False)
+        return self._records(log, after)
+
+    def project(
+        self, projection: Projection[State], session_id: str, *, at: int | datetime | None = None
+    ) -> State | None:
+        """Fold a session's records with a projection of yours; None if there is no such session.
+
+        `at`: up to a version, or a moment. Raises CorruptRecordError where damage comes before that.
+        """
+        try:
+            until = version_at(self.records(session_id), at) if isinstance(at, datetime) else at
+            state = projection.initial()
+            version = 0
+            for record in self.records(session_id):
+                if until is not None and record.seq > until:
+                    return state
+                state = projection.apply(state, record)
+                version = record.seq
+        except SessionNotFoundError:
+            return None
+        if isinstance(at, int) and at > version:
+            raise SessionNotFoundError(
+                session_id, f"it is at version {version}, there is no version {at} yet"
+            )
+        return state
+
+    def verify(self, session_id: str | None = None) -> Report:
+        """Check a session, or all: every hash, link and number, and the snapshot. Writes nothing.
+
+        Raises SessionNotFoundError.
+        """
+        if session_id is not None:
+            return verify_session(self._disk, self._layout, session_id)
+        return Report.of_all(verify_session(self._disk, self._layout, each) for each in self.session_ids())
+
+    def compact(self, session_id: str | None = None) -> int:
+        """Bring the snapshot of a session, or of all, up to date; return how many were written."""
+        if session_id is None:
+            disks.sweep_temporaries(self._disk, self._layout.sessions)
+        written = 0
+        for each in self.session_ids() if session_id is None else [session_id]:
+            with self._handles.glance(each) as handle:
+                try:
+                    written += handle.compact()
+                except JournalError:
+                    if session_id is not None:
+                        raise  # of all sessions, `list_sessions` and `verify` name the damaged ones
+        return written
+
+    def session_ids(self) -> list[str]:
+        """The ids of all sessions, unreadable ones too, sorted."""
+        self._handles.check_usable()
+        return self._catalog.ids()
+
+    # Documents
+
+    def save_markdown(self, category: str, name: str, text: str) -> None:
+        """Keep a text under a category (nested with `/`) and a name, in the place of what was there.
+
+        Atomic, and durable as the store is. Raises InvalidNameError, InvalidEventError, DurabilityError.
+        """
+        self._documents.save_markdown(category, name, text)
+
+    def load_markdown(self, category: str, name: str) -> str | None:
+        """A kept text, None if there is none."""
+        return self._documents.load_markdown(category, name)
+
+    def save_json(self, category: str, name: str, value: object) -> None:
+        """Keep any JSON, or a msgspec Struct, as save_markdown does a text."""
+        self._documents.save_json(category, name, value)
+
+    @overload
+    def load_json(self, category: str, name: str, *, type: None = None) -> Json: ...
+    @overload
+    def load_json(self, category: str, name: str, *, type: type[T]) -> T | None: ...
+    def load_json(self, category: str, name: str, *, type: Any = None) -> Any:
+        """Kept JSON, as a value of `type` if given; None if there is none.
+
+        In the category "sessions" it is the session as it is now. Raises JournalError where it does not fit.
+        """
+        if category != SESSIONS:
+            return self._documents.load_json(category, name, type=type)
+        session = self.load_session(name)
+        return None if session is None else msgspec.json.decode(document_json(session), type=type or Any)
+
+    def list_category(self, category: str) -> list[str]:
+        """The names of a category's documents, sorted; those of "sessions" are the sessions' ids."""
+        return self.session_ids() if category == SESSIONS else self._documents.names(category)
+
+    def delete_file(self, category: str, name: str) -> bool:
+        """Remove a document, JSON before Markdown; True if one was there."""
+        return self._documents.delete(category, name)
+
+    # Opening and closing
+
+    def close(self) -> None:
+        """Bring the snapshots of what was touched up to date and close all files; twice does no harm."""
+        for handle in self._handles.open_ones():
+            with contextlib.suppress(JournalError, OSError):  # the records are safe; a snapshot can wait
+                handle.compact()
+        self._handles.close()
+        self._marks.close()
+        self._catalog.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"StateStore({self.base_path!r}, durability={self.durability!r})"
+
+    def _records(self, log: Log, after: int) -> Iterator[Record]:
+        self._handles.check_usable()
+        try:
+            log.look()
+            if log.size() == 0:
+                yield from self._adopted_record(log.session_id)
+                return
+            yield from records_after(log, after)
+        finally:
+            log.close()
+
+    def _adopted_record(self, session_id: str) -> Iterator[Record]:
+        """What the first change of a foreign session will put on record, as record 0."""
+        with self._handles.glance(session_id) as handle:
+            if handle.read() is None:
+                raise SessionNotFoundError(session_id)
+            text = handle.adopting()
+        if text is not None:
+            event = SessionAdopted(document=text)
+            yield Record(seq=0, id="", at=utc_now(), event=event, digest="", chain="")
+
+    def _summarize(self, session_id: str) -> SessionSummary | None:
+        with self._handles.glance(session_id) as handle, handle.log.existing:
+            session = handle.read()
+            return None if session is None else summarize(session, size_bytes=handle.size_bytes())

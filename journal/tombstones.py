@@ -1,0 +1,58 @@
+"""Tombstones: the note that a session was deleted, by whom and why."""
+
+import os
+from datetime import datetime
+
+import msgspec
+
+from journal import disk as disks
+from journal.disk import Disk
+from projections.messages import Moment
+
+
+class Tombstone(msgspec.Struct, frozen=True, kw_only=True):
+    """A deleted session: its id, its last version and chain, when, and if told by whom and why."""
+
+    id: str
+    version: int
+    chain: str
+    at: Moment
+    by: str | None = None
+    why: str | None = None
+
+
+def add_tombstone(disk: Disk, path: str, tombstone: Tombstone, *, durable: bool) -> None:
+    """Append a note; on disk when this returns, if durable."""
+    disks.make_folders(disk, os.path.dirname(path), durable=durable)
+    is_new = disk.status(path) is None
+    fd = disk.open(path, write=True, create=True)
+    try:
+        disk.lock(fd)
+        size = disk.status_of(fd).st_size
+        # A crash may have left half a line: it must not swallow the new one.
+        torn = size and disk.read(fd, 1, size - 1) != b"\n"
+        disks.write_whole(disk, fd, (b"\n" if torn else b"") + msgspec.json.encode(tombstone) + b"\n")
+        if durable:
+            disk.sync(fd)
+            if is_new:
+                disk.sync_folder(os.path.dirname(path))
+    finally:
+        disk.close(fd)
+
+
+def read_tombstones(disk: Disk, path: str) -> list[Tombstone]:
+    """All notes, oldest first; half a line that a crash left is passed over: nobody was told of it."""
+    found = []
+    for line in (disks.read_file(disk, path) or b"").split(b"\n"):
+        try:
+            found.append(msgspec.json.decode(line, type=Tombstone))
+        except msgspec.MsgspecError:
+            continue
+    return found
+
+
+def buried(
+    session_id: str, version: int, chain: bytes, at: datetime, by: str | None, why: str | None
+) -> Tombstone:
+    """The note on a session that ended at this version and chain."""
+    return Tombstone(id=session_id, version=version, chain=chain.decode(), at=at, by=by, why=why)

@@ -1,0 +1,58 @@
+"""What history means: events, and folds that make states of them. Pure: no files, locks or network."""
+
+from projections.difference import difference
+from projections.document import SessionDocument
+from projections.events import (
+    ActivePersonaSet,
+    ActiveSeedSet,
+    AgentResponseAdded,
+    Change,
+    CustomEvent,
+    Event,
+    JournalRepaired,
+    MetadataSet,
+    ReasoningAdded,
+    Record,
+    SessionAdopted,
+    SessionCreated,
+    SessionReplaced,
+    ToolCalled,
+    ToolReturned,
+    UnknownEvent,
+    UserMessageAdded,
+)
+from projections.messages import AgentResponse, UserMessage
+from projections.projection import Projection, fold
+from projections.session import Session, SessionProjection
+from projections.summary import SessionSummary
+from projections.transcript import Transcript
+
+__all__ = [
+    "ActivePersonaSet",
+    "ActiveSeedSet",
+    "AgentResponse",
+    "AgentResponseAdded",
+    "Change",
+    "CustomEvent",
+    "Event",
+    "JournalRepaired",
+    "MetadataSet",
+    "Projection",
+    "ReasoningAdded",
+    "Record",
+    "Session",
+    "SessionAdopted",
+    "SessionCreated",
+    "SessionDocument",
+    "SessionProjection",
+    "SessionReplaced",
+    "SessionSummary",
+    "ToolCalled",
+    "ToolReturned",
+    "Transcript",
+    "UnknownEvent",
+    "UserMessage",
+    "UserMessageAdded",
+    "difference",
+    "fold",
+]

@@ -1,0 +1,179 @@
+"""Every change that a session can undergo, and Record: what a fold sees of one."""
+
+import re
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from projections.document import Json, SessionDocument
+from projections.messages import Moment
+
+
+def _tag(class_name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", class_name).lower()
+
+
+class _Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag=_tag):
+    """A shape may only grow, by optional fields with defaults; anything else is a new type."""
+
+
+class UserMessageAdded(_Event, frozen=True, kw_only=True):
+    """A user said something. `timestamp` only where it is not the record's own time."""
+
+    content: str
+    timestamp: Moment | None = None
+
+
+class AgentResponseAdded(_Event, frozen=True, kw_only=True):
+    """An agent answered. `timestamp` only where it is not the record's own time."""
+
+    content: str
+    session_id: str | None = None
+    seed_id: str | None = None
+    phase_reached: str | None = None
+    evaluation_passed: bool | None = None
+    timestamp: Moment | None = None
+
+
+class SessionCreated(_Event, frozen=True, kw_only=True):
+    """A session began; it says whose it is. The record's time is its `created_at`."""
+
+    session_id: str
+    user_id: str
+
+
+class ActiveSeedSet(_Event, frozen=True, kw_only=True):
+    """The active seed was chosen, or with None taken back."""
+
+    seed_id: str | None
+
+
+class ActivePersonaSet(_Event, frozen=True, kw_only=True):
+    """The active persona was chosen, or with None taken back."""
+
+    persona_id: str | None
+
+
+class MetadataSet(_Event, frozen=True, kw_only=True):
+    """One key of the metadata got a value, any JSON."""
+
+    key: str
+    value: Json
+
+
+class ToolCalled(_Event, frozen=True, kw_only=True):
+    """The agent asked for a tool; `call_id` pairs the call with its return."""
+
+    call_id: str
+    name: str
+    arguments: Json
+
+
+class ToolReturned(_Event, frozen=True, kw_only=True):
+    """A tool gave its result, or failed (`is_error`)."""
+
+    call_id: str
+    result: Json
+    is_error: bool = False
+    duration_ms: float | None = None
+
+
+class ReasoningAdded(_Event, frozen=True, kw_only=True):
+    """What the agent thought before it answered; `signature` proves it to its provider."""
+
+    content: str
+    signature: str | None = None
+
+
+class CustomEvent(_Event, frozen=True, kw_only=True):
+    """Anything that has no type of its own here: a name, and any JSON."""
+
+    name: str
+    data: Json = None
+
+
+class SessionReplaced(_Event, frozen=True, kw_only=True):
+    """The whole session was set to a new state that no smaller event expresses."""
+
+    session: SessionDocument
+
+
+class SessionAdopted(_Event, frozen=True, kw_only=True):
+    """A session that another program kept goes on here; `document` is its file's text, verbatim."""
+
+    document: str
+
+
+class JournalRepaired(_Event, frozen=True, kw_only=True):
+    """Damaged bytes were cut from the journal at `offset` and kept in the file `quarantine`."""
+
+    offset: int
+    size_bytes: int
+    reason: str
+    quarantine: str
+
+
+class UnknownEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """An event from a newer version: its type, and its JSON byte for byte. It folds to nothing."""
+
+    type: str
+    raw: bytes
+
+
+KnownEvent = (
+    UserMessageAdded
+    | AgentResponseAdded
+    | SessionCreated
+    | ActiveSeedSet
+    | ActivePersonaSet
+    | MetadataSet
+    | ToolCalled
+    | ToolReturned
+    | ReasoningAdded
+    | CustomEvent
+    | SessionReplaced
+    | SessionAdopted
+    | JournalRepaired
+)
+Event = KnownEvent | UnknownEvent
+
+if TYPE_CHECKING:
+    _Stored = Event
+else:
+    _Stored = KnownEvent  # an UnknownEvent is what the reader makes of any other type
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """An event as stored: who, when, which number, and the hashes that prove it.
+
+    seq     1, 2, 3 …: the version that the session had after it
+    id      UUIDv7; identity for retries and causes, never for order
+    at      when the change happened, UTC, microseconds; order is by seq only
+    by      the actor; cause: id of the record that led to this one; key: the caller's idempotency key
+    digest  hash of the event; chain: hash of everything up to and including this record
+    """
+
+    seq: int
+    id: str
+    at: Moment
+    event: _Stored
+    digest: str
+    chain: str
+    by: str | None = None
+    cause: str | None = None
+    key: str | None = None
+
+
+class Change(msgspec.Struct, kw_only=True):
+    """An event that is not stored yet, with the moment at which it happened.
+
+    `id` stays empty until the first try to store it; a retry with the same id is known as one.
+    """
+
+    event: Event
+    at: datetime
+    id: str | None = None
+    by: str | None = None
+    cause: str | None = None
+    key: str | None = None

@@ -1,0 +1,32 @@
+"""What was said: a user's message and an agent's answer, as values."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from msgspec import Meta, Struct, field
+
+# A moment with its offset; a naive time is refused wherever one is decoded.
+Moment = Annotated[datetime, Meta(tz=True)]
+
+
+def utc_now() -> datetime:
+    """The present moment, UTC, in microseconds."""
+    return datetime.now(UTC)
+
+
+class UserMessage(Struct, frozen=True, gc=False):
+    """What a user said, and when."""
+
+    content: str
+    timestamp: Moment = field(default_factory=utc_now)
+
+
+class AgentResponse(Struct, frozen=True, gc=False):
+    """What an agent answered, and when; `timestamp` is now unless given."""
+
+    content: str
+    session_id: str | None = None
+    seed_id: str | None = None
+    phase_reached: str | None = None
+    evaluation_passed: bool | None = None
+    timestamp: Moment = field(default_factory=utc_now)
