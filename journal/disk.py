@@ -14,6 +14,7 @@ except ImportError:  # pragma: no cover
         "session-journal needs POSIX file locks (Linux or macOS); this system has none"
     ) from None
 
+LOCK_EX, LOCK_SH, LOCK_UN = fcntl.LOCK_EX, fcntl.LOCK_SH, fcntl.LOCK_UN
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
 TEMPORARY_ENDING = ".tmp"
@@ -42,6 +43,9 @@ class Disk:
     unlink = staticmethod(os.unlink)
     rename = staticmethod(os.rename)
     status_of = staticmethod(os.fstat)
+    lstat = staticmethod(os.lstat)
+    # flock, not lockf: closing another descriptor of the file must not drop the lock.
+    flock = staticmethod(fcntl.flock)
 
     def open(self, path: str, *, write: bool = False, create: bool = False, exclusive: bool = False) -> int:
         """Open a file; a symlink in its place is refused. What is written goes to its end."""
@@ -51,14 +55,6 @@ class Disk:
         if exclusive:
             flags |= os.O_EXCL
         return os.open(path, flags, FILE_MODE)
-
-    def lock(self, fd: int, *, shared: bool = False) -> None:
-        """Wait for the file's lock. flock, not lockf: closing another descriptor must not drop it."""
-        fcntl.flock(fd, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
-
-    def unlock(self, fd: int) -> None:
-        """Give the file's lock back."""
-        fcntl.flock(fd, fcntl.LOCK_UN)
 
     def status(self, path: str) -> os.stat_result | None:
         """The status of a path, None where there is nothing. Symlinks are not followed."""
@@ -83,9 +79,13 @@ class Disk:
         finally:
             os.close(fd)
 
-    def make_read_only(self, path: str) -> None:
-        """Take the write permission off a file."""
-        os.chmod(path, 0o400)
+    def overwrite(self, path: str, data: bytes) -> None:
+        """Write over the first bytes of a file that is there."""
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            os.write(fd, data)
+        finally:
+            os.close(fd)
 
     def make_folder(self, path: str) -> None:
         """Create one folder, for its owner alone. FileExistsError where there is one."""

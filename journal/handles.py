@@ -2,12 +2,12 @@
 
 import threading
 from collections import OrderedDict
-from types import TracebackType
 from typing import Final
 
 from journal import disk as disks
 from journal.errors import JournalClosedError
-from journal.handle import Handle, Setting
+from journal.folded import Setting
+from journal.handle import Handle
 
 MAX_OPEN: Final = 128
 # A folded state takes about as much memory as its journal takes disk.
@@ -15,7 +15,11 @@ MAX_BYTES: Final = 256 * 1024 * 1024
 
 
 class Handles:
-    """Lends out the one handle of each session. What is in use stays open; of the rest, the oldest go."""
+    """Hands out the handle of each session, one for all threads.
+
+    The least recently used ones are retired: whoever still works with one may finish, and then it closes.
+    Two handles of one session do no harm; they meet in the file's lock, as two processes do.
+    """
 
     def __init__(self, setting: Setting) -> None:
         self._setting = setting
@@ -24,25 +28,30 @@ class Handles:
         self._is_closed = False
         self._fork_generation = disks.fork_generation
 
-    def of(self, session_id: str) -> "_Use":
-        """`with handles.of(id) as handle:`. Raises JournalClosedError, InvalidNameError."""
-        return _Use(self, session_id, keep=True)
+    def of(self, session_id: str) -> Handle:
+        """The handle of a session. Raises JournalClosedError, InvalidNameError."""
+        handle = self._handles.get(session_id)
+        if handle is None or handle.log.is_dead:
+            return self._open(session_id)
+        try:
+            self._handles.move_to_end(session_id)
+        except KeyError:  # another thread retired it this very moment
+            return self._open(session_id)
+        return handle
 
-    def glance(self, session_id: str) -> "_Use":
+    def glance(self, session_id: str) -> Handle:
         """As `of`, for a look in passing: a session that was not open is not kept open."""
-        return _Use(self, session_id, keep=False)
+        self.check_usable()
+        handle = self._handles.get(session_id)
+        if handle is None or handle.log.is_dead:
+            handle = Handle(self._setting, session_id)
+            handle.retire()
+        return handle
 
     def open_ones(self) -> list[Handle]:
         """Every handle that is open now."""
         with self._mutex:
             return list(self._handles.values())
-
-    def drop(self, session_id: str) -> None:
-        """Forget a session; its file closes as soon as nobody uses it."""
-        with self._mutex:
-            handle = self._handles.pop(session_id, None)
-            if handle is not None and handle.users == 0:
-                handle.close()
 
     def close(self) -> None:
         """Close every file. Whoever asks for a handle afterwards gets JournalClosedError."""
@@ -51,7 +60,7 @@ class Handles:
             handles = list(self._handles.values())
             self._handles.clear()
         for handle in handles:
-            handle.close()
+            handle.retire()
 
     def check_usable(self) -> None:
         """Raise JournalClosedError if the store was closed, or opened before the process forked."""
@@ -60,52 +69,21 @@ class Handles:
         if self._fork_generation != disks.fork_generation:
             raise JournalClosedError("this store was opened before the process forked")
 
-    def _take(self, session_id: str, *, keep: bool) -> Handle:
-        self.check_usable()
+    def _open(self, session_id: str) -> Handle:
         with self._mutex:
+            self.check_usable()
             handle = self._handles.get(session_id)
-            if handle is not None and not handle.log.is_dead:
-                self._handles.move_to_end(session_id)
-                handle.users += 1
-                return handle
-            handle = Handle(self._setting, session_id)
-            handle.users += 1
-            if keep:
-                self._handles[session_id] = handle
+            if handle is None or handle.log.is_dead:
+                if handle is not None:
+                    handle.retire()
+                handle = self._handles[session_id] = Handle(self._setting, session_id)
                 self._handles.move_to_end(session_id)
                 self._make_room()
             return handle
 
-    def _give_back(self, handle: Handle) -> None:
-        with self._mutex:
-            handle.users -= 1
-            if handle.users == 0 and self._handles.get(handle.session_id) is not handle:
-                handle.close()
-
     def _make_room(self) -> None:
-        excess = len(self._handles) - MAX_OPEN
-        held_bytes = sum(handle.log.position.offset for handle in self._handles.values())
-        for session_id, handle in list(self._handles.items()):
-            if excess <= 0 and held_bytes <= MAX_BYTES:
-                return
-            if handle.users == 0:
-                handle.close()
-                del self._handles[session_id]
-                excess -= 1
-                held_bytes -= handle.log.position.offset
-
-
-class _Use:
-    __slots__ = ("_handle", "_handles", "_keep", "_session_id")
-
-    def __init__(self, handles: Handles, session_id: str, *, keep: bool) -> None:
-        self._handles, self._session_id, self._keep = handles, session_id, keep
-
-    def __enter__(self) -> Handle:
-        self._handle = self._handles._take(self._session_id, keep=self._keep)
-        return self._handle
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._handles._give_back(self._handle)
+        held_bytes = sum(handle.log.offset for handle in self._handles.values())
+        while len(self._handles) > MAX_OPEN or (held_bytes > MAX_BYTES and len(self._handles) > 1):
+            _, oldest = self._handles.popitem(last=False)
+            held_bytes -= oldest.log.offset
+            oldest.retire()

@@ -18,7 +18,7 @@ def decoded(log: Log) -> Iterator[Record]:
         try:
             yield decode_record(line)
         except Damage as damage:
-            seq = log.position.version
+            seq = log.version
             raise CorruptRecordError(log.path, offset, seq, damage.reason) from None
 
 

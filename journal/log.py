@@ -6,12 +6,13 @@ import threading
 import uuid
 from collections.abc import Iterator, Sequence
 from types import TracebackType
+from typing import NoReturn
 
 from journal import disk as disks
-from journal.disk import Disk
+from journal.disk import LOCK_EX, LOCK_SH, LOCK_UN, Disk
 from journal.errors import CorruptRecordError, DurabilityError, JournalClosedError
 from journal.reader import Position, Reader, TornTail, beginning
-from journal.record import Pending, encode_line
+from journal.record import Pending, encode_batch
 
 
 class Log:
@@ -24,18 +25,28 @@ class Log:
     def __init__(self, disk: Disk, path: str, session_id: str, *, durable: bool) -> None:
         self.disk, self.path, self.session_id, self.durable = disk, path, session_id, durable
         self.mutex = threading.RLock()
+        self.using = _Using(self)
         self.exclusive = _Exclusive(self, create=True)
         self.existing = _Exclusive(self, create=False)
-        self.position = beginning(session_id)
+        self.version, self.chain, self.offset = beginning(session_id)
         self.incarnation = 0
         self.fd: int | None = None
         self.rest: TornTail | CorruptRecordError | None = None
-        self._held = 0  # how many `with` blocks of this process's one writer hold the lock
+        self._users = 0  # how deep the thread that has `mutex` is in `with` blocks of this log
+        self._held = 0  # and how many of those hold the file's lock
         self._inode = 0
+        self.is_current = True  # whether it was read to its end when the lock was taken
+        self.is_dead = False  # a failed sync ended it; a new log reads the truth from the file
         self._size = 0  # what the file held when it was last looked at
+        self.is_retired = False  # whoever works with it now is the last, and closes it
         self._new_names = False  # the file was created here, and its name is not durable yet
-        self._dead: str | None = None
+        self._reason = ""
         self._fork_generation = disks.fork_generation
+
+    @property
+    def position(self) -> Position:
+        """Where this process has read to."""
+        return Position(self.version, self.chain, self.offset)
 
     # Reading
 
@@ -46,12 +57,12 @@ class Log:
         if status is None:
             self._let_go()
             return True
-        if self.fd is None or status.st_ino != self._inode or status.st_size < self.position.offset:
+        if self.fd is None or status.st_ino != self._inode or status.st_size < self.offset:
             self._let_go()
             self._open(create=False)
             return self.fd is None
         self._size = status.st_size
-        return self._size == self.position.offset
+        return self._size == self.offset
 
     def read_new(self) -> Iterator[tuple[int, bytes]]:
         """The checked lines of complete batches behind `position`, with their offsets.
@@ -62,11 +73,11 @@ class Log:
         if isinstance(self.rest, CorruptRecordError) and not self._held:
             # It may have been a repair at work: look once more while no writer is.
             assert self.fd is not None
-            self.disk.lock(self.fd, shared=True)
+            self.disk.flock(self.fd, LOCK_SH)
             try:
                 again = list(self._read())
             finally:
-                self.disk.unlock(self.fd)
+                self.disk.flock(self.fd, LOCK_UN)
             yield from again
 
     def _read(self) -> Iterator[tuple[int, bytes]]:
@@ -74,7 +85,8 @@ class Log:
             return
         reader = Reader(self.disk, self.fd, self.path, self.position)
         yield from reader
-        self.position, self.rest = reader.position, reader.rest
+        self.start_at(reader.position)
+        self.rest = reader.rest
 
     def size(self) -> int:
         """How many bytes the journal holds now; 0 where there is none."""
@@ -82,7 +94,8 @@ class Log:
 
     def start_at(self, position: Position) -> None:
         """Go on from here: a snapshot stands for what was before."""
-        self.position, self.rest = position, None
+        self.version, self.chain, self.offset = position
+        self.rest = None
 
     def holds(self, position: Position) -> bool:
         """Whether the record that ends at this position is the one that it names."""
@@ -110,29 +123,17 @@ class Log:
 
     # Writing: only inside `with log.exclusive`, and read up to the end.
 
-    @property
-    def is_current(self) -> bool:
-        """Whether `position` is the end of the file, as it was when the lock was taken."""
-        return self._size == self.position.offset
-
     def append(self, batch: Sequence[Pending]) -> int:
         """Add records as one batch, all or none; return the new version.
 
         One write and one sync, whatever the number of records. Raises DurabilityError.
         """
-        version, chain, offset = self.position
+        offset = self.offset
         assert offset == self._size, "append only at the end that was read"
-        first, more = version + 1, len(batch)
-        pieces = []
-        for pending in batch:
-            version, more = version + 1, more - 1
-            line, chain = encode_line(pending, version, chain, more=more, first=first)
-            pieces.append(line)
-        pieces.append(b"")
-        data = b"\n".join(pieces)
+        data, version, chain = encode_batch(batch, self.version, self.chain)
         self._write(data, offset)
-        self._size = offset = offset + len(data)
-        self.position = Position(version, chain, offset)
+        self._size = self.offset = offset + len(data)
+        self.version, self.chain = version, chain
         return version
 
     def _write(self, data: bytes, offset: int) -> None:
@@ -148,8 +149,7 @@ class Log:
                     self.disk.sync_folder(os.path.dirname(self.path))
             except OSError as error:
                 # Never retried: the kernel may have dropped the pages and call the next sync a success.
-                self._dead = f"syncing failed: {error.strerror}"
-                raise DurabilityError(self.path, self._dead, outcome_unknown=True) from error
+                self._die(f"syncing failed: {error.strerror}", error)
         self._new_names = False
 
     def _undo(self, offset: int, error: OSError) -> None:
@@ -161,9 +161,12 @@ class Log:
             if self.durable:
                 self.disk.sync(self.fd)
         except OSError as second:
-            self._dead = f"{reason}, and so did cutting the rest off: {second.strerror}"
-            raise DurabilityError(self.path, self._dead, outcome_unknown=True) from error
+            self._die(f"{reason}, and so did cutting the rest off: {second.strerror}", error)
         raise DurabilityError(self.path, reason, outcome_unknown=False) from error
+
+    def _die(self, reason: str, error: OSError) -> NoReturn:
+        self.is_dead, self._reason = True, reason
+        raise DurabilityError(self.path, reason, outcome_unknown=True) from error
 
     def cut(self, end: int, quarantine: str) -> str:
         """Move what stands from byte `end` on into a new file of the folder `quarantine`; return its path.
@@ -189,6 +192,16 @@ class Log:
         return path
 
     # The file and its lock
+
+    def retire(self) -> None:
+        """Close the file as soon as nobody works with it."""
+        self.is_retired = True
+        if self.mutex.acquire(blocking=False):
+            try:
+                if not self._users:
+                    self.close()
+            finally:
+                self.mutex.release()
 
     def close(self) -> None:
         """Close the file. The log opens it again when it is needed."""
@@ -221,46 +234,70 @@ class Log:
         """Forget a file that is no longer at the path, and everything read from it."""
         if self.fd is not None:
             self.close()
-        if self.position.version:
+        if self.version:
             self.incarnation += 1
-            self.position = beginning(self.session_id)
-        self._size, self.rest = 0, None
+        self.start_at(beginning(self.session_id))
+        self._size = 0
 
     def _check_alive(self) -> None:
         if self._fork_generation != disks.fork_generation:
             raise JournalClosedError("this store was opened before the process forked")
-        if self._dead is not None:
-            raise DurabilityError(self.path, self._dead, outcome_unknown=True)
-
-    @property
-    def is_dead(self) -> bool:
-        """Whether a failed sync ended this log; a new one reads the truth from the file."""
-        return self._dead is not None
+        if self.is_dead:
+            raise DurabilityError(self.path, self._reason, outcome_unknown=True)
 
     def _lock(self, *, create: bool) -> None:
-        self._check_alive()
+        if self._fork_generation != disks.fork_generation or self.is_dead:
+            self._check_alive()
         while True:
             if self.fd is None:
                 self._open(create=create)
                 if self.fd is None:
                     return
-            self.disk.lock(self.fd)
-            status = self.disk.status(self.path)
-            if status is not None and status.st_ino == self._inode:
-                break
+            self.disk.flock(self.fd, LOCK_EX)
+            try:
+                status = self.disk.lstat(self.path)
+                if status.st_ino == self._inode:
+                    self._size = status.st_size
+                    break
+            except FileNotFoundError:
+                pass
             # Deleted, restored or erased while we waited: this lock holds a file that nobody sees.
             self._let_go()
-        self._size = status.st_size
-        if self._size < self.position.offset:
+        self.is_current = self._size == self.offset
+        if self._size < self.offset:
             self.incarnation += 1
-            self.position = beginning(self.session_id)
+            self.start_at(beginning(self.session_id))
+
+
+class _Using:
+    """`with log.using:` — no other thread of this process touches the log meanwhile."""
+
+    __slots__ = ("_log",)
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+
+    def __enter__(self) -> None:
+        self._log.mutex.acquire()
+        self._log._users += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        log = self._log
+        log._users -= 1
+        if log.is_retired and not log._users:
+            log.close()
+        log.mutex.release()
 
 
 class _Exclusive:
-    """`with log.exclusive:` — no other thread or process writes this session meanwhile.
+    """`with log.exclusive:` — and no other process writes this session meanwhile.
 
     `log.existing` is the same for a file that is there; where there is none, `log.fd` stays None.
     """
+
+    __slots__ = ("_create", "_log")
 
     def __init__(self, log: Log, *, create: bool) -> None:
         self._log, self._create = log, create
@@ -268,24 +305,36 @@ class _Exclusive:
     def __enter__(self) -> None:
         log = self._log
         log.mutex.acquire()
+        log._users += 1
         try:
             if log._held == 0:
                 log._lock(create=self._create)
-            log._held += 1
         except BaseException:
-            self._leave()
+            self._unlock(log)
             raise
+        log._held += 1
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._log._held -= 1
-        self._leave()
-
-    def _leave(self) -> None:
         log = self._log
+        log._held -= 1
+        if log._held or log.is_retired or log.fd is None:
+            self._unlock(log)
+            return
+        log._users -= 1
+        try:
+            log.disk.flock(log.fd, LOCK_UN)
+        finally:
+            log.mutex.release()
+
+    @staticmethod
+    def _unlock(log: Log) -> None:
+        log._users -= 1
         try:
             if log._held == 0 and log.fd is not None:
-                log.disk.unlock(log.fd)
+                log.disk.flock(log.fd, LOCK_UN)
+            if log.is_retired and not log._users:
+                log.close()
         finally:
             log.mutex.release()

@@ -1,21 +1,26 @@
 """Marks: writers note which sessions they are about to change, so that the catalog reads only those again.
 
-One append-only file of ids. A reader takes it away: it gives the file another name, takes its write
-permission bit off, which every writer looks at before and after it counts on a mark, and only then reads it.
-A mark is made under the session's lock, so whoever locks that session after taking the marks sees the change.
+One append-only file of ids, whose first byte says whether it still counts. A reader takes it away: it
+renames the file, writes TAKEN into the first byte, and only then reads it. Writers look at that byte, through
+a shared mapping, before and after they count on a mark. A mark is made under the session's lock, so whoever
+locks that session after taking the marks sees the change.
 """
 
 import contextlib
+import mmap
 import os
 import threading
+import time
 import uuid
 from typing import Final
 
 from journal import disk as disks
-from journal.disk import Disk
+from journal.disk import LOCK_EX, LOCK_UN, Disk
 
 NAME: Final = "changed"
-_WRITABLE: Final = 0o200
+LIVE, TAKEN = b"+", b"-"
+# A file that someone simply removed keeps its first byte: so often writers look whether theirs is there.
+CHECK_AFTER_SECONDS: Final = 1.0
 
 
 class Marks:
@@ -25,37 +30,55 @@ class Marks:
         self._disk, self._folder = disk, folder
         self._path = os.path.join(folder, NAME)
         self._mutex = threading.Lock()
-        self._fd: int | None = None
+        self._fd = -1
+        self._first_byte: mmap.mmap | bytes = TAKEN
         self._marked: set[str] = set()
+        self._checked_at = 0.0
 
     def mark(self, session_id: str) -> None:
-        """Note that a session is about to change. Costs one system call where the note stands already."""
+        """Note that a session is about to change. Costs no system call where the note stands already."""
+        if session_id in self._marked and self._counts():
+            return
         with self._mutex:
-            fd = self._fd
-            if fd is not None and session_id in self._marked and self._counts(fd):
-                return
             while True:
-                if fd is None or not self._counts(fd):
-                    fd = self._open()
-                disks.write_whole(self._disk, fd, session_id.encode() + b"\n")
-                if self._counts(fd):
+                if not self._counts():
+                    self._open()
+                disks.write_whole(self._disk, self._fd, session_id.encode() + b"\n")
+                if self._counts():
                     self._marked.add(session_id)
                     return
 
-    def _counts(self, fd: int) -> bool:
-        status = self._disk.status_of(fd)
-        return bool(status.st_mode & _WRITABLE) and status.st_nlink > 0
+    def _counts(self) -> bool:
+        """Whether a reader will find what is in the file."""
+        try:
+            if self._first_byte[0] != LIVE[0]:
+                return False
+        except ValueError:  # another thread closed the mapping: it is opening the next file
+            return False
+        now = time.monotonic()
+        if now - self._checked_at > CHECK_AFTER_SECONDS:
+            self._checked_at = now
+            return self._disk.status_of(self._fd).st_nlink > 0
+        return True
 
-    def _open(self) -> int:
+    def _open(self) -> None:
         self._let_go()
         disks.make_folders(self._disk, self._folder, durable=False)
         self._fd = self._disk.open(self._path, write=True, create=True)
-        return self._fd
+        self._disk.flock(self._fd, LOCK_EX)
+        try:
+            if self._disk.status_of(self._fd).st_size == 0:
+                disks.write_whole(self._disk, self._fd, LIVE + b"\n")
+        finally:
+            self._disk.flock(self._fd, LOCK_UN)
+        self._first_byte = mmap.mmap(self._fd, 1, prot=mmap.PROT_READ)
+        self._checked_at = 0.0
 
     def _let_go(self) -> None:
-        if self._fd is not None:
+        if isinstance(self._first_byte, mmap.mmap):
+            self._first_byte.close()
             self._disk.close(self._fd)
-        self._fd, self._marked = None, set()
+        self._first_byte, self._marked = TAKEN, set()
 
     def close(self) -> None:
         """Close the file; the next mark opens it again."""
@@ -71,9 +94,9 @@ class Marks:
         for entry in self._disk.entries(self._folder):
             if entry.name.startswith(f"{NAME}."):
                 with contextlib.suppress(FileNotFoundError):  # another reader worked it off
-                    self._disk.make_read_only(entry.path)
+                    self._disk.overwrite(entry.path, TAKEN)
                     data = disks.read_file(self._disk, entry.path) or b""
-                    session_ids.update(data.decode(errors="replace").split("\n"))
+                    session_ids.update(data.decode(errors="replace").split("\n")[1:])
                     taken.append(entry.path)
         session_ids.discard("")
         return session_ids, taken

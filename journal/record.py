@@ -5,9 +5,10 @@ import math
 import os
 import re
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -57,13 +58,8 @@ class Damage(Exception):
         self.altered = altered
 
 
-class Pending(NamedTuple):
-    """A change made ready to be written: checked, encoded, identified."""
-
-    raw: bytes
-    head: bytes  # the part of the header from "id" to "key"
-    salt: bytes
-    id: str
+# A change made ready to be written: its event's JSON, its header from "id" to "key", its salt.
+Pending: TypeAlias = tuple[bytes, bytes, bytes]
 
 
 def first_chain(session_id: str) -> bytes:
@@ -79,18 +75,23 @@ def prepare(
     Raises InvalidEventError.
     """
     raw = encode_event(change.event)
-    random = os.urandom(26)
+    try:
+        tail, salt = _drawn.pop()
+    except IndexError:
+        tail, salt = _draw()
     if change.id is None:
-        change.id = _uuid7(random)
-    if change.at.tzinfo is not UTC:
-        change.at = _to_utc(change.at)
-    head = b'"id":"%b","at":%b' % (change.id.encode(), _encode_moment(change.at))
+        change.id = _uuid7(tail)
+    at = change.at
+    if at.tzinfo is not UTC:
+        at = change.at = _to_utc(at)
+    moment = _encode(at)
+    if len(moment) != 29:  # no fraction: six digits all the same
+        moment = b'"%bZ"' % at.isoformat(timespec="microseconds")[:26].encode()
+    head = b'"id":"%b","at":%b' % (change.id.encode(), moment)
     by, cause, key = change.by or by, change.cause or cause, change.key or key
     if by is not None or cause is not None or key is not None:
-        for name, text in (("by", by), ("cause", cause), ("key", key)):
-            if text is not None:
-                head += b',"%b":%b' % (name.encode(), _encode_text(name, text))
-    return Pending(raw, head, _base64(random[10:]), change.id)
+        head += _encode_texts(by, cause, key)
+    return raw, head, salt
 
 
 def encode_event(event: Event) -> bytes:
@@ -99,22 +100,24 @@ def encode_event(event: Event) -> bytes:
     Raises InvalidEventError for what JSON or a reader could not give back: NaN and infinities, integers
     past 64 bits, lone surrogates, nesting past 100, over 16 MiB, keys that are no texts, wrong types.
     """
-    kind = type(event)
-    if kind is UnknownEvent:
-        raw = _raw_of_unknown(event)  # type: ignore[arg-type]
+    if isinstance(event, UnknownEvent):
+        raw = _raw_of_unknown(event)
     else:
-        check_json(_free_json(event))
         try:
+            if type(event) is not UserMessageAdded and type(event) is not AgentResponseAdded:
+                check_json(_free_json(event))
             raw = _encode(event)
             # What is written must be what a reader accepts: the types are checked by reading it back.
             _decode_known(raw)
+        except InvalidEventError:
+            raise
         except UnicodeEncodeError:
-            raise InvalidEventError(f"{kind.__name__}: a text holds half of a surrogate pair") from None
-        except (msgspec.MsgspecError, TypeError, ValueError, RecursionError) as error:
-            raise InvalidEventError(f"{kind.__name__}: {error}") from None
+            raise InvalidEventError(f"{type(event).__name__}: a text holds half of a surrogate pair") from None
+        except (msgspec.MsgspecError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            raise InvalidEventError(f"{type(event).__name__}: {error}") from None
     if len(raw) > MAX_EVENT_BYTES:
         raise InvalidEventError(
-            f"{kind.__name__}: {len(raw):,} bytes, over the {MAX_EVENT_BYTES:,} that a record may hold"
+            f"{type(event).__name__}: {len(raw):,} bytes, over the {MAX_EVENT_BYTES:,} that a record may hold"
         )
     return raw
 
@@ -145,21 +148,24 @@ def check_json(value: object, *, deepest: int = MAX_DEPTH) -> None:
             raise InvalidEventError(f"a value of type {type(value).__name__} is not JSON")
 
 
-def encode_line(pending: Pending, seq: int, previous: bytes, *, more: int, first: int) -> tuple[bytes, bytes]:
-    """A record's line without its newline, and its chain.
+def encode_batch(batch: Sequence[Pending], version: int, chain: bytes) -> tuple[bytes, int, bytes]:
+    """The lines of a batch that follows `version` and its chain; the version and the chain after it."""
+    first, more = version + 1, len(batch)
+    lines = []
+    for raw, head, salt in batch:
+        version, more = version + 1, more - 1
+        digest = _base64(sha256(b"journal/event/1" + salt + raw).digest())
+        if more or version != first:
+            head += _place_in_batch(version, first, more)
+        header = b'{"v":1,"seq":%d,%b,"digest":"%b"' % (version, head, digest)
+        chain = _base64(sha256(b"journal/record/1" + chain + header).digest())
+        lines.append(b'%b,"chain":"%b","salt":"%b","event":%b}\n' % (header, chain, salt, raw))
+    return (lines[0] if len(lines) == 1 else b"".join(lines)), version, chain
 
-    `more` records of the batch follow, which began with record `first`.
-    """
-    raw, head, salt, _ = pending
-    digest = _base64(sha256(b"journal/event/1" + salt + raw).digest())
-    batch = b""
-    if more:
-        batch = b',"more":%d' % more
-    if first != seq:
-        batch += b',"first":%d' % first
-    header = b'{"v":1,"seq":%d,%b%b,"digest":"%b"' % (seq, head, batch, digest)
-    chain = _base64(sha256(b"journal/record/1" + previous + header).digest())
-    return b'%b,"chain":"%b","salt":"%b","event":%b}' % (header, chain, salt, raw), chain
+
+def _place_in_batch(seq: int, first: int, more: int) -> bytes:
+    """How many records of the batch follow, and, on all but its first, which record it began with."""
+    return (b',"more":%d' % more if more else b"") + (b',"first":%d' % first if first != seq else b"")
 
 
 def event_bytes(line: bytes) -> bytes:
@@ -332,16 +338,21 @@ def _free_json(event: Event) -> Json:
             return None
 
 
-def _encode_text(name: str, text: str) -> bytes:
-    if not isinstance(text, str) or not text:
-        raise InvalidEventError(f"{name!r} must be a text of at least one character")
-    try:
-        encoded = _encode(text)
-    except UnicodeEncodeError:
-        raise InvalidEventError(f"{name!r} holds half of a surrogate pair") from None
-    if len(encoded) > MAX_TEXT_BYTES:
-        raise InvalidEventError(f"{name!r} is over {MAX_TEXT_BYTES:,} bytes long")
-    return encoded
+def _encode_texts(by: str | None, cause: str | None, key: str | None) -> bytes:
+    texts = b""
+    for name, text in (("by", by), ("cause", cause), ("key", key)):
+        if text is None:
+            continue
+        if not isinstance(text, str) or not text:
+            raise InvalidEventError(f"{name!r} must be a text of at least one character")
+        try:
+            encoded = _encode(text)
+        except UnicodeEncodeError:
+            raise InvalidEventError(f"{name!r} holds half of a surrogate pair") from None
+        if len(encoded) > MAX_TEXT_BYTES:
+            raise InvalidEventError(f"{name!r} is over {MAX_TEXT_BYTES:,} bytes long")
+        texts += b',"%b":%b' % (name.encode(), encoded)
+    return texts
 
 
 def _to_utc(at: datetime) -> datetime:
@@ -350,19 +361,40 @@ def _to_utc(at: datetime) -> datetime:
     return at.astimezone(UTC)
 
 
-def _encode_moment(at: datetime) -> bytes:
-    encoded = _encode(at)
-    if len(encoded) == 29:
-        return encoded
-    return b'"%bZ"' % at.isoformat(timespec="microseconds")[:26].encode()  # no fraction: still six digits
-
-
 def _base64(raw: bytes) -> bytes:
     """Unpadded base64url."""
-    return binascii.b2a_base64(raw, newline=False).translate(_URLSAFE).rstrip(b"=")
+    return binascii.b2a_base64(raw, newline=False).translate(_URLSAFE, b"=")
 
 
-def _uuid7(random: bytes) -> str:
-    """A UUIDv7 (RFC 9562) of this moment: 48 bits of milliseconds, then ten random bytes."""
-    h = (time.time_ns() // 1_000_000).to_bytes(6, "big").hex() + random[:10].hex()
-    return f"{h[:8]}-{h[8:12]}-7{h[13:16]}-{'89ab'[int(h[16], 16) & 3]}{h[17:20]}-{h[20:]}"
+# Randomness is fetched in blocks: a system call a record would cost as much as its hashes.
+_BLOCK: Final = 256
+_drawn: list[tuple[str, bytes]] = []
+os.register_at_fork(after_in_child=_drawn.clear)  # a child must not draw what its parent draws
+
+
+def _draw() -> tuple[str, bytes]:
+    """The random part of a UUIDv7 and the text of a salt. Never the same twice."""
+    digits, salts = os.urandom(10 * _BLOCK).hex(), os.urandom(16 * _BLOCK)
+    block = []
+    for n in range(_BLOCK):
+        d = digits[20 * n : 20 * n + 20]
+        variant = "89ab"[int(d[0], 16) & 3]
+        tail = f"7{d[1:4]}-{variant}{d[4:7]}-{d[7:19]}"
+        block.append((tail, _base64(salts[16 * n : 16 * n + 16])))
+    first = block.pop()
+    _drawn.extend(block)
+    return first
+
+
+_last_millisecond: tuple[int, str] = (0, "")
+
+
+def _uuid7(tail: str) -> str:
+    """A UUIDv7 (RFC 9562) of this moment: 48 bits of milliseconds, then the random part."""
+    global _last_millisecond
+    now = time.time_ns() // 1_000_000
+    known, prefix = _last_millisecond
+    if now != known:
+        prefix = f"{now >> 16:08x}-{now & 0xFFFF:04x}-"
+        _last_millisecond = now, prefix
+    return prefix + tail

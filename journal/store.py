@@ -19,7 +19,7 @@ from journal.errors import (
     SessionNotFoundError,
     VersionConflictError,
 )
-from journal.handle import Setting
+from journal.folded import Setting
 from journal.handles import Handles
 from journal.history import records_after, version_at
 from journal.layout import Layout
@@ -27,14 +27,13 @@ from journal.log import Log
 from journal.marks import Marks
 from journal.names import SESSIONS
 from journal.snapshot import document_json
-from journal.tombstones import add_tombstone, buried
 from journal.verify import Report, verify_session
 from projections.document import Json
 from projections.events import Change, Event, Record, SessionAdopted
 from projections.messages import utc_now
 from projections.projection import Projection
 from projections.session import Session, SessionProjection
-from projections.summary import SessionSummary, summarize
+from projections.summary import SessionSummary
 
 T = TypeVar("T")
 State = TypeVar("State")
@@ -106,8 +105,7 @@ class StateStore:
 
         """
         expected = session.version if expected_version is None else expected_version
-        with self._handles.of(session.id) as handle:
-            return handle.save(session, expected, by=self.actor)
+        return self._handles.of(session.id).save(session, expected, by=self.actor)
 
     def load_session(self, session_id: str, *, at: int | datetime | None = None) -> Session | None:
         """The session as it is now, the caller's own; None if there is none.
@@ -120,9 +118,7 @@ class StateStore:
         if at is not None:
             state = self.project(SessionProjection(), session_id, at=at)
             return state if state is not None and state.id else None
-        with self._handles.of(session_id) as handle, handle.log.mutex:
-            session = handle.read()
-            return None if session is None else session.copy()
+        return self._handles.of(session_id).load()
 
     def update_session_with(self, session_id: str, change: Callable[[Session], object]) -> int:
         """Load the session, let `change` edit it in place, save it; again on conflict. Return its version.
@@ -130,14 +126,12 @@ class StateStore:
         `change` may run more than once, and its session is valid until it returns. The cost does not grow
         with the session. Raises SessionNotFoundError, and what save_session and `change` raise.
         """
-        with self._handles.of(session_id) as handle:
-            return handle.update(change, by=self.actor)
+        return self._handles.of(session_id).update(change, by=self.actor)
 
     def update_session(self, session: Session) -> int:
         """As save_session, for a session that must be there already. Raises SessionNotFoundError."""
-        with self._handles.of(session.id) as handle:
-            if handle.read() is None:
-                raise SessionNotFoundError(session.id)
+        if not self._handles.of(session.id).exists():
+            raise SessionNotFoundError(session.id)
         return self.save_session(session)
 
     def get_or_create_session(self, user_id: str, session_id: str | None = None) -> Session:
@@ -162,24 +156,7 @@ class StateStore:
 
         A tombstone keeps its id, version and chain, and who deleted it, when and `why`.
         """
-        with self._handles.of(session_id) as handle:
-            disk, log, snapshot = self._disk, handle.log, self._layout.snapshot(session_id)
-            with log.existing:
-                if log.fd is None and disk.status(snapshot) is None:
-                    return False
-                self._marks.mark(session_id)
-                with contextlib.suppress(JournalError):  # what cannot be read can be deleted all the same
-                    handle.read()
-                version, chain, _ = log.position
-                tombstone = buried(session_id, version, chain, utc_now(), self.actor, why)
-                add_tombstone(disk, self._layout.tombstones, tombstone, durable=self._durable)
-                # The snapshot first: alone it would be a session without a journal.
-                disks.remove_file(disk, snapshot, durable=False)
-                disks.remove_file(disk, log.path, durable=False)
-                if self._durable:
-                    disk.sync_folder(self._layout.sessions)
-        self._handles.drop(session_id)
-        return True
+        return self._handles.of(session_id).delete(by=self.actor, why=why)
 
     def list_sessions(
         self,
@@ -223,8 +200,9 @@ class StateStore:
         """
         now = utc_now()
         changes = [each if isinstance(each, Change) else Change(event=each, at=now) for each in events]
-        with self._handles.of(session_id) as handle:
-            return handle.append(changes, expected_version, by=by or self.actor, cause=cause, key=key)
+        return self._handles.of(session_id).append(
+            changes, expected_version, by=by or self.actor, cause=cause, key=key
+        )
 
     def records(self, session_id: str, *, after: int = 0) -> Iterator[Record]:
         """The records with a number higher than `after`, one by one, checked against the hash chain.
@@ -274,12 +252,11 @@ class StateStore:
             disks.sweep_temporaries(self._disk, self._layout.sessions)
         written = 0
         for each in self.session_ids() if session_id is None else [session_id]:
-            with self._handles.glance(each) as handle:
-                try:
-                    written += handle.compact()
-                except JournalError:
-                    if session_id is not None:
-                        raise  # of all sessions, `list_sessions` and `verify` name the damaged ones
+            try:
+                written += self._handles.glance(each).compact()
+            except JournalError:
+                if session_id is not None:
+                    raise  # of all sessions, `list_sessions` and `verify` name the damaged ones
         return written
 
     def session_ids(self) -> list[str]:
@@ -361,15 +338,10 @@ class StateStore:
 
     def _adopted_record(self, session_id: str) -> Iterator[Record]:
         """What the first change of a foreign session will put on record, as record 0."""
-        with self._handles.glance(session_id) as handle:
-            if handle.read() is None:
-                raise SessionNotFoundError(session_id)
-            text = handle.adopting()
-        if text is not None:
-            event = SessionAdopted(document=text)
-            yield Record(seq=0, id="", at=utc_now(), event=event, digest="", chain="")
+        text = self._handles.glance(session_id).adopting()
+        if text is None:
+            raise SessionNotFoundError(session_id)
+        yield Record(seq=0, id="", at=utc_now(), event=SessionAdopted(document=text), digest="", chain="")
 
     def _summarize(self, session_id: str) -> SessionSummary | None:
-        with self._handles.glance(session_id) as handle, handle.log.existing:
-            session = handle.read()
-            return None if session is None else summarize(session, size_bytes=handle.size_bytes())
+        return self._handles.glance(session_id).summary()

@@ -1,12 +1,11 @@
 """Tombstones: the note that a session was deleted, by whom and why."""
 
 import os
-from datetime import datetime
 
 import msgspec
 
 from journal import disk as disks
-from journal.disk import Disk
+from journal.disk import LOCK_EX, Disk
 from projections.messages import Moment
 
 
@@ -27,7 +26,7 @@ def add_tombstone(disk: Disk, path: str, tombstone: Tombstone, *, durable: bool)
     is_new = disk.status(path) is None
     fd = disk.open(path, write=True, create=True)
     try:
-        disk.lock(fd)
+        disk.flock(fd, LOCK_EX)
         size = disk.status_of(fd).st_size
         # A crash may have left half a line: it must not swallow the new one.
         torn = size and disk.read(fd, 1, size - 1) != b"\n"
@@ -49,10 +48,3 @@ def read_tombstones(disk: Disk, path: str) -> list[Tombstone]:
         except msgspec.MsgspecError:
             continue
     return found
-
-
-def buried(
-    session_id: str, version: int, chain: bytes, at: datetime, by: str | None, why: str | None
-) -> Tombstone:
-    """The note on a session that ended at this version and chain."""
-    return Tombstone(id=session_id, version=version, chain=chain.decode(), at=at, by=by, why=why)

@@ -1,0 +1,130 @@
+"""A record in words: one line for a list, fields for a page, an object for a program."""
+
+import json
+from collections.abc import Iterator
+from typing import Any, assert_never
+
+import msgspec
+
+from journal.cli.text import safe_json, visible, visible_lines
+from journal.record import event_type
+from projections.events import (
+    ActivePersonaSet,
+    ActiveSeedSet,
+    AgentResponseAdded,
+    CustomEvent,
+    Event,
+    JournalRepaired,
+    MetadataSet,
+    ReasoningAdded,
+    Record,
+    SessionAdopted,
+    SessionCreated,
+    SessionReplaced,
+    ToolCalled,
+    ToolReturned,
+    UnknownEvent,
+    UserMessageAdded,
+)
+
+# What a list shows of a type; a person reads these all day.
+_COLORS = {
+    "user_message_added": "cyan",
+    "agent_response_added": "green",
+    "reasoning_added": "magenta",
+    "tool_called": "yellow",
+    "tool_returned": "yellow",
+    "journal_repaired": "red",
+    "erased": "red",
+}
+_MAX_JSON_PREVIEW = 2000
+
+
+def record_object(session_id: str, record: Record) -> dict[str, Any]:
+    """The record as JSON: its header's keys in their order, then its event as it was stored."""
+    found: dict[str, Any] = {"session_id": session_id, "seq": record.seq, "id": record.id}
+    found["at"] = moment_text(record)
+    for name in ("by", "cause", "key"):
+        if (value := getattr(record, name)) is not None:
+            found[name] = value
+    return found | {"digest": record.digest, "chain": record.chain, "event": event_object(record.event)}
+
+
+def event_object(event: Event) -> Any:
+    """The event as JSON values, its type among them."""
+    raw = event.raw if isinstance(event, UnknownEvent) else msgspec.json.encode(event)
+    return msgspec.json.decode(raw)
+
+
+def moment_text(record: Record) -> str:
+    """The record's time as it is stored."""
+    return f"{record.at:%Y-%m-%dT%H:%M:%S.%f}Z"
+
+
+def color_of(record: Record) -> str | None:
+    """The colour of the record's type, None for the terminal's own."""
+    return "red" if _failed(record.event) else _COLORS.get(event_type(record.event))
+
+
+def gist(event: Event) -> str:
+    """What the event says, as text that a list cuts to its width."""
+    match event:
+        case UserMessageAdded() | AgentResponseAdded() | ReasoningAdded():
+            return event.content
+        case ToolCalled():
+            return f"{event.name}({_short(event.arguments)})"
+        case ToolReturned():
+            return ("failed: " if event.is_error else "") + _short(event.result)
+        case SessionCreated():
+            return f"for {event.user_id}"
+        case MetadataSet():
+            return f"{event.key} = {_short(event.value)}"
+        case ActiveSeedSet():
+            return event.seed_id or "(none)"
+        case ActivePersonaSet():
+            return event.persona_id or "(none)"
+        case CustomEvent():
+            return event.name if event.data is None else f"{event.name} {_short(event.data)}"
+        case SessionReplaced():
+            return f"with {_size(event.session.user_messages)}, {len(event.session.agent_responses)} replies"
+        case SessionAdopted():
+            return f"another program's file of {len(event.document.encode()):,} bytes"
+        case JournalRepaired():
+            return f"{event.size_bytes:,} bytes cut at byte {event.offset:,}: {event.reason}"
+        case UnknownEvent():
+            return event.raw[:_MAX_JSON_PREVIEW].decode(errors="replace")
+        case unreachable:
+            assert_never(unreachable)
+
+
+def page(session_id: str, record: Record) -> Iterator[tuple[str, str]]:
+    """The record in full, as names with visible texts; a text of several lines is a block of its own."""
+    yield "session", visible(session_id)
+    yield "record", str(record.seq)
+    yield "type", event_type(record.event)
+    yield "at", moment_text(record)
+    for name in ("by", "cause", "key", "id", "digest", "chain"):
+        if value := getattr(record, name):
+            yield name, visible(value)
+    for name, value in event_object(record.event).items():
+        if name != "type":
+            yield f"event.{visible(name)}", _in_full(value)
+
+
+def _in_full(value: Any) -> str:
+    if isinstance(value, str):
+        return visible_lines(value)
+    return safe_json(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text[:_MAX_JSON_PREVIEW]
+
+
+def _size(messages: list[Any]) -> str:
+    return f"{len(messages)} message{'s' * (len(messages) != 1)}"
+
+
+def _failed(event: Event) -> bool:
+    return isinstance(event, ToolReturned) and event.is_error

@@ -1,0 +1,116 @@
+"""Where answers go: JSON for programs, colour and a pager for a person at a terminal."""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterable
+from typing import IO, Any, Literal
+
+import click
+
+from journal.cli.pager import paged
+from journal.cli.text import safe_json, visible
+
+ColorChoice = Literal["auto", "always", "never"]
+# Of a line that no terminal cuts: enough to find it by.
+_PIPED_WIDTH = 500
+# Beyond that, colouring takes longer than a person wants to wait.
+_MAX_COLORED = 200_000
+
+
+class Output:
+    """How this call answers: as JSON or for a person, with or without colour, paged or not."""
+
+    def __init__(self, *, as_json: bool = False, color: ColorChoice = "auto", pager: bool = True) -> None:
+        self.as_json = as_json
+        self.is_terminal = _is_terminal(sys.stdout)
+        self.color = wants_color(color, self.is_terminal)
+        self._color_notes = wants_color(color, _is_terminal(sys.stderr))
+        self._pager = pager and self.is_terminal and not as_json
+
+    @property
+    def width(self) -> int:
+        """How many columns a line may take."""
+        if self.is_terminal or os.environ.get("COLUMNS", "").isdigit():
+            return max(shutil.get_terminal_size().columns, 20)
+        return _PIPED_WIDTH
+
+    def style(self, text: str, **look: Any) -> str:
+        """The text in colour, if colour is wanted. The text must be visible already."""
+        return click.style(text, **look) if self.color and text else text
+
+    def line(self, text: str = "") -> None:
+        """One line of the answer."""
+        click.echo(text, color=self.color)
+
+    def lines(self, lines: Iterable[str]) -> None:
+        """Many lines of the answer, through a pager if they are more than a screen."""
+        if self._pager:
+            paged(lines, color=self.color)
+        else:
+            for text in lines:
+                click.echo(text, color=self.color)
+
+    def json(self, value: object) -> None:
+        """One object, in one line."""
+        click.echo(safe_json(_compact(value)))
+
+    def pretty_json(self, text: str) -> None:
+        """JSON that is laid out for reading."""
+        text = safe_json(text)
+        if self.color and len(text) <= _MAX_COLORED:
+            text = _colored_json(text)
+        self.lines(text.split("\n"))
+
+    def note(self, text: str) -> None:
+        """Something beside the answer, for a person: on stderr."""
+        click.echo(visible(text), err=True)
+
+    def warning(self, text: str) -> None:
+        """Something that was repaired or set aside."""
+        self._say(text, "warning: ", "yellow")
+
+    def error(self, text: str) -> None:
+        """Why there is no answer."""
+        self._say(text, "", "red")
+
+    def _say(self, text: str, kind: str, color: str) -> None:
+        prefix = f"journal: {kind}"
+        if self._color_notes:
+            prefix = click.style(prefix, fg=color, bold=True)
+        click.echo(prefix + visible(text), err=True, color=self._color_notes)
+
+
+def wants_color(choice: ColorChoice, is_terminal: bool) -> bool:
+    """Whether to colour: what was asked, else NO_COLOR, else FORCE_COLOR, else whether a person looks."""
+    if choice != "auto":
+        return choice == "always"
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return is_terminal and os.environ.get("TERM") != "dumb"
+
+
+def _is_terminal(stream: IO[Any]) -> bool:
+    try:
+        return stream.isatty()
+    except (AttributeError, ValueError):  # closed, or no stream at all
+        return False
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _colored_json(text: str) -> str:
+    from io import StringIO
+
+    from rich.console import Console
+    from rich.highlighter import JSONHighlighter
+
+    written = StringIO()
+    console = Console(file=written, force_terminal=True, color_system="standard", soft_wrap=True)
+    console.print(JSONHighlighter()(text), soft_wrap=True, end="")
+    return written.getvalue()

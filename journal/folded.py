@@ -1,0 +1,210 @@
+"""A session's log and the state folded from it, moving together; the snapshot is where the fold may begin."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from journal.disk import Disk
+from journal.errors import CorruptRecordError, CorruptSnapshotError, JournalWarning
+from journal.history import decoded
+from journal.layout import Layout
+from journal.log import Log
+from journal.reader import Position, beginning
+from journal.snapshot import FOLD, Snapshot, is_foreign, read_snapshot, write_snapshot
+from projections.session import Session, SessionProjection, apply_event
+from projections.summary import SessionSummary, summarize
+
+# Below this, reading a tail costs less than writing a snapshot.
+SNAPSHOT_AFTER_BYTES: Final = 64 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What all handles of a store share. `mark` tells the catalog that a session is about to change."""
+
+    disk: Disk
+    layout: Layout
+    durable: bool
+    always_snapshot: bool
+    mark: Callable[[str], None]
+
+
+class FoldedLog:
+    """What a store keeps of a session that it touched, so that the next call reads only what is new.
+
+    Invariant: `_state` is None, or it is the fold of exactly the records up to `log.position`.
+    """
+
+    def __init__(self, setting: Setting, session_id: str) -> None:
+        self.session_id = session_id
+        layout = setting.layout
+        self.log = Log(setting.disk, layout.journal(session_id), session_id, durable=setting.durable)
+        self._setting = setting
+        self._snapshot_path = layout.snapshot(session_id)
+        self._state: Session | None = None
+        self._incarnation = 0  # of the log that the state was folded from
+        self._snapshot_position: Position = beginning(session_id)
+        self._snapshot_bytes = 0
+        self._snapshot_file: object = None  # which file this handle wrote there last
+        self._adopting: Snapshot | None = None  # another program's file, while there is no record beside it
+
+    def read(self) -> Session | None:
+        """The session as it is now, None if there is none. It is the handle's own: copy it to hand it out.
+
+        Takes no file lock. Raises CorruptRecordError, CorruptSnapshotError.
+        """
+        with self.log.using:
+            state = self._usable_state() if self.log.look() else None
+            if state is None:
+                state = self._catch_up()
+                if isinstance(self.log.rest, CorruptRecordError):
+                    raise self.log.rest
+            return state if state.id else None
+
+    def load(self) -> Session | None:
+        """The session as it is now, the caller's own."""
+        with self.log.using:
+            state = self.read()
+            return None if state is None else state.copy()
+
+    def exists(self) -> bool:
+        """Whether there is such a session now."""
+        return self.read() is not None
+
+    def summary(self) -> SessionSummary | None:
+        """The session in one line. Waits for whoever writes it: what was marked before is in it."""
+        with self.log.existing:
+            state = self.read()
+            if state is None:
+                return None
+            return summarize(
+                state, size_bytes=self._adopting.size_bytes if self._adopting else self.log.size()
+            )
+
+    def adopting(self) -> str | None:
+        """The text of another program's session file, while there is no record beside it."""
+        with self.log.using:
+            self.read()
+            return None if self._adopting is None else self._adopting.text.decode()
+
+    def _usable_state(self) -> Session | None:
+        state = self._state
+        if (
+            state is not None
+            and state.version == self.log.version > 0
+            and self._incarnation == self.log.incarnation
+            # A list that an update lent out, and that someone kept and edited, is theirs now.
+            and not state._user_messages.edited
+            and not state._agent_responses.edited
+        ):
+            return state
+        return None
+
+    def _catch_up(self) -> Session:
+        """Fold what is new, or everything where the state is not of this journal."""
+        state = self._usable_state()
+        snapshot: Snapshot | CorruptSnapshotError | None = None
+        if state is None:
+            snapshot = self._read_snapshot()
+            state = self._start(snapshot)
+        self._state = None  # until it is whole again
+        for record in decoded(self.log):
+            try:
+                apply_event(state, record.event, record.at)
+            except ValueError as error:
+                raise self._corrupt(record.seq, f"its event cannot be folded: {error}") from None
+            state.version = record.seq
+        if self.log.version == 0:
+            state = self._adopt(snapshot) or state
+        elif state.id != self.session_id:
+            raise self._corrupt(1, f"it holds the session {state.id!r}, not {self.session_id!r}")
+        self._state, self._incarnation = state, self.log.incarnation
+        return state
+
+    def _start(self, snapshot: "Snapshot | CorruptSnapshotError | None") -> Session:
+        """The state to fold on from: the snapshot's where it stands for a point of this journal."""
+        self.log.start_at(beginning(self.session_id))
+        self._adopting, self._snapshot_position, self._snapshot_bytes = None, self.log.position, 0
+        if isinstance(snapshot, Snapshot) and snapshot.marker is not None and snapshot.marker.fold == FOLD:
+            position = snapshot.marker.position()
+            if self.log.holds(position):
+                self.log.start_at(position)
+                self._snapshot_position, self._snapshot_bytes = position, snapshot.size_bytes
+                snapshot.session.version = position.version
+                return snapshot.session
+        if isinstance(snapshot, Snapshot) and snapshot.marker is None and self.log.size():
+            self._warn_of_foreign_snapshot()
+        return SessionProjection().initial()
+
+    def _read_snapshot(self) -> "Snapshot | CorruptSnapshotError | None":
+        try:
+            return read_snapshot(self._setting.disk, self._snapshot_path)
+        except CorruptSnapshotError as error:
+            return error  # it can never make a session unreadable that has a journal
+
+    def _adopt(self, snapshot: "Snapshot | CorruptSnapshotError | None") -> Session | None:
+        """A session file without a journal is a session: another program wrote it."""
+        if isinstance(snapshot, CorruptSnapshotError):
+            raise snapshot
+        if snapshot is None:
+            return None
+        if snapshot.session.id != self.session_id:
+            raise CorruptSnapshotError(self._snapshot_path, f"it holds the session {snapshot.session.id!r}")
+        self._adopting = snapshot
+        return snapshot.session
+
+    def _corrupt(self, seq: int, reason: str) -> CorruptRecordError:
+        return CorruptRecordError(self.log.path, self.log.offset, seq, reason)
+
+    def _warn_of_foreign_snapshot(self) -> None:
+        warnings.warn(
+            f"{self._snapshot_path} was rewritten by another program. Its journal is the truth and is read "
+            "instead; the file stays as it is until `journal repair` takes the difference in.",
+            JournalWarning,
+            stacklevel=2,
+        )
+
+    # The snapshot
+
+    def compact(self) -> bool:
+        """Bring the snapshot up to date; True if it had to be written."""
+        with self.log.existing:
+            if self.read() is None or self._adopting is not None:
+                return False
+            return self._snapshot_position != self.log.position and self._write_snapshot()
+
+    def _snapshot_if_due(self) -> None:
+        """Keep loading within a constant factor of the state, and all snapshots within one of the journal."""
+        behind = self.log.offset - self._snapshot_position.offset
+        if behind > max(SNAPSHOT_AFTER_BYTES, self._snapshot_bytes) or self._setting.always_snapshot:
+            try:
+                self._write_snapshot()
+            except OSError as error:
+                # The records are on disk and acknowledged; their snapshot can wait.
+                warnings.warn(
+                    f"{self._snapshot_path} could not be written: {error.strerror}. The journal is complete; "
+                    "the next save tries again.",
+                    JournalWarning,
+                    stacklevel=2,
+                )
+
+    def _write_snapshot(self) -> bool:
+        disk, path, position = self._setting.disk, self._snapshot_path, self.log.position
+        if _identity(disk, path) != self._snapshot_file and is_foreign(disk, path):
+            self._warn_of_foreign_snapshot()
+            return False
+        assert self._state is not None
+        size = write_snapshot(disk, path, self._state, position, durable=self._setting.durable)
+        self._snapshot_position, self._snapshot_bytes = position, size
+        self._snapshot_file = _identity(disk, path)
+        return True
+
+    def retire(self) -> None:
+        """Close the file as soon as nobody works with it."""
+        self.log.retire()
+
+
+def _identity(disk: Disk, path: str) -> tuple[int, int, int] | None:
+    status = disk.status(path)
+    return None if status is None else (status.st_ino, status.st_size, status.st_mtime_ns)
