@@ -1,15 +1,14 @@
 """AsyncStateStore: the same face for asyncio, each call in a worker thread; there is no logic here."""
 
 import asyncio
-import functools
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Final, Literal, ParamSpec, Self, TypeVar, overload
+from typing import Any, Final, Literal, Self, TypeVar, overload
 
 from journal.catalog import SessionPage
+from journal.diagnosis import Diagnosis
 from journal.store import StateStore
 from journal.verify import Report
 from projections.document import Json
@@ -19,10 +18,7 @@ from projections.session import Session
 
 T = TypeVar("T")
 State = TypeVar("State")
-P = ParamSpec("P")
 
-# More threads than this only wait for the same disk.
-MAX_THREADS: Final = 32
 _RECORDS_A_HOP: Final = 256
 
 
@@ -41,40 +37,45 @@ class AsyncStateStore:
         snapshots: Literal["auto", "always"] = "auto",
     ) -> None:
         self._store = StateStore(base_path, durability=durability, actor=actor, snapshots=snapshots)
-        self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="journal")
-
-    async def _run(self, call: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, functools.partial(call, *args, **options))
 
     @property
     def base_path(self) -> str:
         """As StateStore.base_path."""
         return self._store.base_path
 
+    @property
+    def actor(self) -> str | None:
+        """As StateStore.actor."""
+        return self._store.actor
+
+    @property
+    def durability(self) -> str:
+        """As StateStore.durability."""
+        return self._store.durability
+
     async def save_session(self, session: Session, *, expected_version: int | None = None) -> int:
         """As StateStore.save_session."""
-        return await self._run(self._store.save_session, session, expected_version=expected_version)
+        return await asyncio.to_thread(self._store.save_session, session, expected_version=expected_version)
 
     async def load_session(self, session_id: str, *, at: int | datetime | None = None) -> Session | None:
         """As StateStore.load_session."""
-        return await self._run(self._store.load_session, session_id, at=at)
+        return await asyncio.to_thread(self._store.load_session, session_id, at=at)
 
     async def update_session_with(self, session_id: str, change: Callable[[Session], object]) -> int:
         """As StateStore.update_session_with; `change` runs in a worker thread."""
-        return await self._run(self._store.update_session_with, session_id, change)
+        return await asyncio.to_thread(self._store.update_session_with, session_id, change)
 
     async def update_session(self, session: Session) -> int:
         """As StateStore.update_session."""
-        return await self._run(self._store.update_session, session)
+        return await asyncio.to_thread(self._store.update_session, session)
 
     async def get_or_create_session(self, user_id: str, session_id: str | None = None) -> Session:
         """As StateStore.get_or_create_session."""
-        return await self._run(self._store.get_or_create_session, user_id, session_id)
+        return await asyncio.to_thread(self._store.get_or_create_session, user_id, session_id)
 
     async def delete_session(self, session_id: str, *, why: str | None = None) -> bool:
         """As StateStore.delete_session."""
-        return await self._run(self._store.delete_session, session_id, why=why)
+        return await asyncio.to_thread(self._store.delete_session, session_id, why=why)
 
     async def list_sessions(
         self,
@@ -86,7 +87,9 @@ class AsyncStateStore:
         page: str | None = None,
     ) -> SessionPage:
         """As StateStore.list_sessions."""
-        return await self._run(self._store.list_sessions, user_id, limit, since=since, until=until, page=page)
+        return await asyncio.to_thread(
+            self._store.list_sessions, user_id, limit, since=since, until=until, page=page
+        )
 
     async def append(
         self,
@@ -99,7 +102,7 @@ class AsyncStateStore:
         key: str | None = None,
     ) -> int:
         """As StateStore.append."""
-        return await self._run(
+        return await asyncio.to_thread(
             self._store.append,
             session_id,
             events,
@@ -113,41 +116,49 @@ class AsyncStateStore:
         """As StateStore.records."""
         records = self._store.records(session_id, after=after)
         try:
-            while some := await self._run(_some_of, records):
+            while some := await asyncio.to_thread(_some_of, records):
                 for record in some:
                     yield record
         finally:
-            await self._run(records.close)  # type: ignore[attr-defined]
+            await asyncio.to_thread(records.close)  # type: ignore[attr-defined]
 
     async def project(
         self, projection: Projection[State], session_id: str, *, at: int | datetime | None = None
     ) -> State | None:
         """As StateStore.project."""
-        return await self._run(self._store.project, projection, session_id, at=at)
+        return await asyncio.to_thread(self._store.project, projection, session_id, at=at)
 
     async def verify(self, session_id: str | None = None) -> Report:
         """As StateStore.verify."""
-        return await self._run(self._store.verify, session_id)
+        return await asyncio.to_thread(self._store.verify, session_id)
+
+    async def diagnose(self, session_id: str) -> Diagnosis:
+        """As StateStore.diagnose."""
+        return await asyncio.to_thread(self._store.diagnose, session_id)
+
+    async def repair(self, session_id: str) -> list[str]:
+        """As StateStore.repair."""
+        return await asyncio.to_thread(self._store.repair, session_id)
 
     async def compact(self, session_id: str | None = None) -> int:
         """As StateStore.compact."""
-        return await self._run(self._store.compact, session_id)
+        return await asyncio.to_thread(self._store.compact, session_id)
 
     async def session_ids(self) -> list[str]:
         """As StateStore.session_ids."""
-        return await self._run(self._store.session_ids)
+        return await asyncio.to_thread(self._store.session_ids)
 
     async def save_markdown(self, category: str, name: str, text: str) -> None:
         """As StateStore.save_markdown."""
-        await self._run(self._store.save_markdown, category, name, text)
+        await asyncio.to_thread(self._store.save_markdown, category, name, text)
 
     async def load_markdown(self, category: str, name: str) -> str | None:
         """As StateStore.load_markdown."""
-        return await self._run(self._store.load_markdown, category, name)
+        return await asyncio.to_thread(self._store.load_markdown, category, name)
 
     async def save_json(self, category: str, name: str, value: object) -> None:
         """As StateStore.save_json."""
-        await self._run(self._store.save_json, category, name, value)
+        await asyncio.to_thread(self._store.save_json, category, name, value)
 
     @overload
     async def load_json(self, category: str, name: str, *, type: None = None) -> Json: ...
@@ -155,20 +166,19 @@ class AsyncStateStore:
     async def load_json(self, category: str, name: str, *, type: type[T]) -> T | None: ...
     async def load_json(self, category: str, name: str, *, type: Any = None) -> Any:
         """As StateStore.load_json."""
-        return await self._run(self._store.load_json, category, name, type=type)
+        return await asyncio.to_thread(self._store.load_json, category, name, type=type)
 
     async def list_category(self, category: str) -> list[str]:
         """As StateStore.list_category."""
-        return await self._run(self._store.list_category, category)
+        return await asyncio.to_thread(self._store.list_category, category)
 
     async def delete_file(self, category: str, name: str) -> bool:
         """As StateStore.delete_file."""
-        return await self._run(self._store.delete_file, category, name)
+        return await asyncio.to_thread(self._store.delete_file, category, name)
 
     async def close(self) -> None:
         """As StateStore.close."""
-        await self._run(self._store.close)
-        self._threads.shutdown(wait=False)
+        await asyncio.to_thread(self._store.close)
 
     async def __aenter__(self) -> Self:
         return self

@@ -9,28 +9,38 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
+import msgspec
+
 from journal import disk as disks
 from journal.disk import Disk
-from journal.errors import InvalidNameError, JournalError
+from journal.errors import JournalError
 from journal.layout import JOURNAL_ENDING, SNAPSHOT_ENDING, Layout
-from journal.marks import Marks
+from journal.marks import CHECK_AFTER_SECONDS, Marks
 from journal.names import check_session_id
 from projections.summary import SessionSummary
 
 SCHEMA_VERSION: Final = 1
+# Writers notice so late that their marks are gone with a catalog that someone removed: until they have, a
+# new catalog trusts none.
+_MARKS_GONE_NS: Final = int(3 * CHECK_AFTER_SECONDS * 1e9)
 # A folder's time moves in ticks of some milliseconds: one that is this fresh may hide a later change.
 _TICK_NS: Final = 100_000_000
 
+# What SQLite says of a file that is no catalog (any more): an error in the query, corruption, not a database.
+_DAMAGED: Final = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
 _SCHEMA = """
 create table session (
-    id text primary key, file text not null, problem text,
-    user_id text, message_count integer, response_count integer, active_seed_id text,
-    created_at text, updated_at text, version integer, size_bytes integer
+    id text primary key, file text not null, problem text, user_id text, updated_at text, summary blob
 ) without rowid;
 create index by_time on session (updated_at desc, id);
+create index by_problem on session (id) where problem is not null;
 create index by_user on session (user_id, updated_at desc, id);
-create table folder (modified_ns integer not null);
+create table looked (made_ns integer not null, folder_ns integer not null);
 """
+
+
+_decode = msgspec.json.Decoder(list[SessionSummary]).decode
 
 
 class Unreadable(NamedTuple):
@@ -65,6 +75,7 @@ class Catalog:
         self._disk, self._layout, self._marks, self._summarize = disk, layout, marks, summarize
         self._mutex = threading.Lock()
         self._database: sqlite3.Connection | None = None
+        self._inode = 0  # of the database's file; 0 for one in memory
         self._has_looked = False  # whether this process has compared every file once
 
     def page(
@@ -91,9 +102,7 @@ class Catalog:
             where.append("(updated_at < ? or (updated_at = ? and id > ?))")
             values += [updated_at, updated_at, session_id]
         query = (
-            "select id, user_id, message_count, active_seed_id, created_at, updated_at, response_count, "
-            f"version, size_bytes from session where {' and '.join(where)} "
-            "order by updated_at desc, id limit ?"
+            f"select summary from session where {' and '.join(where)} order by updated_at desc, id limit ?"
         )
         with self._fresh() as database:
             rows = database.execute(query, [*values, -1 if limit is None else limit + 1]).fetchall()
@@ -102,9 +111,10 @@ class Catalog:
             )
             unreadable = [Unreadable(*row) for row in problems]
         more = limit is not None and len(rows) > limit
-        found = SessionPage(_summary(row) for row in (rows[:limit] if more else rows))
+        found = SessionPage(_decode(b"[%b]" % b",".join(summary for (summary,) in rows[:limit])))
         found.unreadable = unreadable
-        found.next_page = f"{rows[limit - 1][5]} {rows[limit - 1][0]}" if more and limit else None
+        if more:
+            found.next_page = f"{_text(found[-1].updated_at)} {found[-1].id}" if found else page
         return found
 
     def ids(self) -> list[str]:
@@ -119,14 +129,17 @@ class Catalog:
 
     @contextlib.contextmanager
     def _fresh(self) -> Iterator[sqlite3.Connection]:
+        """The catalog, brought up to date; a damaged one is made anew: the journals have it all."""
         with self._mutex:
             # To list what is not there must not create it.
             nothing = self._disk.status(self._layout.base) is None
             try:
                 database = self._open(in_memory=nothing or not self._is_writable())
                 self._refresh(database)
-            except sqlite3.DatabaseError:
-                self._remove()  # damaged: it holds nothing that the journals do not
+            except sqlite3.DatabaseError as error:
+                if error.sqlite_errorcode & 0xFF not in _DAMAGED:
+                    raise JournalError(f"{self._layout.catalog}: {error}; try again") from error
+                self._remove()  # it holds nothing that the journals do not
                 database = self._open()
                 self._refresh(database)
             yield database
@@ -140,17 +153,17 @@ class Catalog:
         database.execute("begin immediate")
         try:
             marked, taken = self._marks.take()
-            stale = {session_id for session_id in marked if _is_safe(session_id)}
+            stale = {each: self._file_of(each) for each in marked if "/" not in each}
             status = self._disk.status(folder)
             modified_ns = status.st_mtime_ns if status else 0
-            known_ns = database.execute("select modified_ns from folder").fetchone()
-            if not self._has_looked or known_ns != (modified_ns,):
-                trusted = modified_ns < time.time_ns() - _TICK_NS
+            made_ns, folder_ns = database.execute("select made_ns, folder_ns from looked").fetchone()
+            now_ns = time.time_ns()
+            if not self._has_looked or folder_ns != modified_ns or not made_ns + _MARKS_GONE_NS < now_ns:
                 stale |= self._compare(database)
-                database.execute("delete from folder")
-                database.execute("insert into folder values (?)", (modified_ns if trusted else -1,))
-            for session_id in stale:
-                self._read_again(database, session_id)
+                is_settled = modified_ns < now_ns - _TICK_NS
+                database.execute("update looked set folder_ns = ?", (modified_ns if is_settled else -1,))
+            for session_id, file in stale.items():
+                self._read_again(database, session_id, file)
             database.execute("commit")
         except BaseException:
             database.execute("rollback")
@@ -158,31 +171,34 @@ class Catalog:
         self._marks.forget(taken)
         self._has_looked = True
 
-    def _compare(self, database: sqlite3.Connection) -> set[str]:
-        """The ids whose file is not the one that was read. Ids without a file are taken out."""
+    def _compare(self, database: sqlite3.Connection) -> dict[str, str | None]:
+        """The ids, and the files, where the file is not the one that was read; no file where it is gone."""
         disks.sweep_temporaries(self._disk, self._layout.sessions)
         files: dict[str, str] = {}
         foreign: dict[str, str] = {}
         for entry in self._disk.entries(self._layout.sessions):
-            name = entry.name
+            # A name that is no Unicode is an id that cannot be read; it is listed as that.
+            name = entry.name.encode(errors="backslashreplace").decode()
             if name.startswith("."):
                 continue
             if name.endswith(JOURNAL_ENDING):
-                status = entry.stat(follow_symlinks=False)
-                if status.st_size:
-                    files[name[: -len(JOURNAL_ENDING)]] = _file(status)
+                with contextlib.suppress(FileNotFoundError):  # deleted this very moment
+                    status = entry.stat(follow_symlinks=False)
+                    if status.st_size:
+                        files[name[: -len(JOURNAL_ENDING)]] = _file(status)
             elif name.endswith(SNAPSHOT_ENDING):
                 foreign[name[: -len(SNAPSHOT_ENDING)]] = entry.path
         for session_id in foreign.keys() - files.keys():
             if (status_or_none := self._disk.status(foreign[session_id])) is not None:
                 files[session_id] = _file(status_or_none)
         known = dict(database.execute("select id, file from session"))
-        gone = [(session_id,) for session_id in known.keys() - files.keys()]
-        database.executemany("delete from session where id = ?", gone)
-        return {session_id for session_id, file in files.items() if known.get(session_id) != file}
+        stale: dict[str, str | None] = dict.fromkeys(known.keys() - files.keys())
+        stale.update(
+            (session_id, file) for session_id, file in files.items() if known.get(session_id) != file
+        )
+        return stale
 
-    def _read_again(self, database: sqlite3.Connection, session_id: str) -> None:
-        file = self._file_of(session_id)
+    def _read_again(self, database: sqlite3.Connection, session_id: str, file: str | None) -> None:
         problem, summary = None, None
         try:
             summary = self._summarize(check_session_id(session_id))
@@ -191,14 +207,10 @@ class Catalog:
         if file is None or (summary is None and problem is None):
             database.execute("delete from session where id = ?", (session_id,))
             return
-        values: list[object] = [None] * 8
+        row: list[object] = [session_id, file, problem, None, None, None]
         if summary is not None:
-            values = [
-                *(summary.user_id, summary.message_count, summary.response_count, summary.active_seed_id),
-                *(_text(summary.created_at), _text(summary.updated_at), summary.version, summary.size_bytes),
-            ]
-        row = [session_id, file, problem, *values]
-        database.execute(f"insert or replace into session values ({','.join('?' * len(row))})", row)
+            row[3:] = summary.user_id, _text(summary.updated_at), msgspec.json.encode(summary)
+        database.execute("insert or replace into session values (?, ?, ?, ?, ?, ?)", row)
 
     def _file_of(self, session_id: str) -> str | None:
         for ending in (JOURNAL_ENDING, SNAPSHOT_ENDING):
@@ -210,8 +222,9 @@ class Catalog:
     # The database
 
     def _open(self, *, in_memory: bool = False) -> sqlite3.Connection:
-        if self._database is not None:
+        if self._database is not None and self._is_in_place():
             return self._database
+        self._let_go()
         if not in_memory:
             disks.make_folders(self._disk, self._layout.internal, durable=False)
             self._disk.close(
@@ -223,16 +236,22 @@ class Catalog:
             isolation_level=None,
             check_same_thread=False,
         )
-        database.execute("pragma journal_mode = wal")
-        database.execute("pragma synchronous = normal")
-        if database.execute("pragma user_version").fetchone() != (SCHEMA_VERSION,):
-            tables = database.execute("select name from sqlite_master where type = 'table'").fetchall()
-            script = "".join(f"drop table {name};" for (name,) in tables)
-            database.executescript(
-                f"begin; {script} {_SCHEMA} pragma user_version = {SCHEMA_VERSION}; commit;"
-            )
-        self._database = database
+        try:
+            database.execute("pragma synchronous = normal")
+            _set_up(database)
+        except BaseException:
+            database.close()
+            raise
+        self._database, self._inode = database, 0 if in_memory else self._catalog_inode()
         return database
+
+    def _is_in_place(self) -> bool:
+        """Whether the open database is the one that everybody else sees: two would share the marks."""
+        return self._inode in (0, self._catalog_inode())
+
+    def _catalog_inode(self) -> int:
+        status = self._disk.status(self._layout.catalog)
+        return -1 if status is None else status.st_ino
 
     def _is_writable(self) -> bool:
         folders = (self._layout.internal, self._layout.base)
@@ -249,16 +268,34 @@ class Catalog:
             disks.remove_file(self._disk, self._layout.catalog + ending, durable=False)
 
 
+def _set_up(database: sqlite3.Connection) -> None:
+    if database.execute("pragma user_version").fetchone() == (SCHEMA_VERSION,):
+        return
+    # Switching to the write-ahead log does not wait for others who do the same.
+    for pause in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0):
+        try:
+            database.execute("pragma journal_mode = wal")
+            break
+        except sqlite3.OperationalError:
+            time.sleep(pause)
+    database.execute("begin immediate")
+    try:
+        # Another process may have been first.
+        if database.execute("pragma user_version").fetchone() != (SCHEMA_VERSION,):
+            for (name,) in database.execute("select name from sqlite_master where type = 'table'").fetchall():
+                database.execute(f'drop table "{name}"')
+            for statement in filter(str.strip, _SCHEMA.split(";")):
+                database.execute(statement)
+            database.execute("insert into looked values (?, -1)", (time.time_ns(),))
+            database.execute(f"pragma user_version = {SCHEMA_VERSION}")
+        database.execute("commit")
+    except BaseException:
+        database.execute("rollback")
+        raise
+
+
 def _file(status: os.stat_result) -> str:
     return f"{status.st_ino}:{status.st_size}:{status.st_mtime_ns}"
-
-
-def _is_safe(session_id: str) -> bool:
-    try:
-        check_session_id(session_id)
-    except InvalidNameError:
-        return False
-    return True
 
 
 def _text(moment: datetime | None) -> str | None:
@@ -267,17 +304,3 @@ def _text(moment: datetime | None) -> str | None:
     if moment.utcoffset() is None:
         raise ValueError(f"{moment.isoformat()} has no offset; give it a time zone")
     return moment.astimezone(UTC).isoformat(timespec="microseconds")[:26] + "Z"
-
-
-def _summary(row: tuple[str, str, int, str | None, str, str, int, int, int]) -> SessionSummary:
-    return SessionSummary(
-        id=row[0],
-        user_id=row[1],
-        message_count=row[2],
-        active_seed_id=row[3],
-        created_at=datetime.fromisoformat(row[4]),
-        updated_at=datetime.fromisoformat(row[5]),
-        response_count=row[6],
-        version=row[7],
-        size_bytes=row[8],
-    )

@@ -5,7 +5,7 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 try:
     import fcntl
@@ -15,6 +15,7 @@ except ImportError:  # pragma: no cover
     ) from None
 
 LOCK_EX, LOCK_SH, LOCK_UN = fcntl.LOCK_EX, fcntl.LOCK_SH, fcntl.LOCK_UN
+CHUNK_BYTES = 1 << 20
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
 TEMPORARY_ENDING = ".tmp"
@@ -138,7 +139,17 @@ def read_file(disk: Disk, path: str) -> bytes | None:
         disk.close(fd)
 
 
-def replace_file(disk: Disk, path: str, data: bytes, *, durable: bool) -> None:
+def chunks(disk: Disk, fd: int, start: int, end: int | None = None) -> Iterator[bytes]:
+    """The bytes of an open file from `start` to `end`, or to its own end, in pieces."""
+    while end is None or start < end:
+        chunk = disk.read(fd, CHUNK_BYTES if end is None else min(CHUNK_BYTES, end - start), start)
+        if not chunk:
+            return
+        yield chunk
+        start += len(chunk)
+
+
+def replace_file(disk: Disk, path: str, pieces: Iterable[bytes], *, durable: bool) -> None:
     """Put a whole new file in the place of `path`: after a crash the old one is there, or the new one.
 
     Unique temporary file in the same folder, write, sync, rename, sync the folder. Without the first
@@ -150,7 +161,8 @@ def replace_file(disk: Disk, path: str, data: bytes, *, durable: bool) -> None:
     fd = disk.open(temporary, write=True, create=True, exclusive=True)
     try:
         try:
-            write_whole(disk, fd, data)
+            for piece in pieces:
+                write_whole(disk, fd, piece)
             if durable:
                 disk.sync(fd)
         finally:

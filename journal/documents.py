@@ -28,6 +28,8 @@ class Documents:
 
     def save_markdown(self, category: str, name: str, text: str) -> None:
         """See StateStore.save_markdown."""
+        if not isinstance(text, str):
+            raise InvalidEventError(f"{name!r}: a value of type {type(text).__name__} is no text")
         try:
             data = text.encode()
         except UnicodeEncodeError:
@@ -49,7 +51,11 @@ class Documents:
         """See StateStore.save_json."""
         plain = msgspec.to_builtins(value) if isinstance(value, msgspec.Struct) else value
         check_json(plain)
-        self._replace(category, name, JSON, to_pretty_json(plain))
+        try:
+            data = to_pretty_json(plain)
+        except TypeError:
+            raise InvalidEventError(f"{name!r}: a text holds half of a surrogate pair") from None
+        self._replace(category, name, JSON, data)
 
     @overload
     def load_json(self, category: str, name: str, *, type: None = None) -> Json: ...
@@ -87,7 +93,7 @@ class Documents:
         self._check_writable(category)
         path = self._layout.document(category, name, ending)
         try:
-            disks.replace_file(self._disk, path, data, durable=self._durable)
+            disks.replace_file(self._disk, path, [data], durable=self._durable)
         except OSError as error:
             raise DurabilityError(path, f"writing failed: {error.strerror}", outcome_unknown=True) from error
 

@@ -7,11 +7,12 @@ from typing import Final
 
 from journal.disk import Disk
 from journal.errors import CorruptRecordError, CorruptSnapshotError, JournalWarning
+from journal.foreign import is_foreign
 from journal.history import decoded
 from journal.layout import Layout
 from journal.log import Log
 from journal.reader import Position, beginning
-from journal.snapshot import FOLD, Snapshot, is_foreign, read_snapshot, write_snapshot
+from journal.snapshot import FOLD, Snapshot, read_snapshot, write_snapshot
 from projections.session import Session, SessionProjection, apply_event
 from projections.summary import SessionSummary, summarize
 
@@ -133,8 +134,8 @@ class FoldedLog:
                 self._snapshot_position, self._snapshot_bytes = position, snapshot.size_bytes
                 snapshot.session.version = position.version
                 return snapshot.session
-        if isinstance(snapshot, Snapshot) and snapshot.marker is None and self.log.size():
-            self._warn_of_foreign_snapshot()
+        if isinstance(snapshot, Snapshot) and self.log.size():
+            self._is_in_the_way(snapshot)
         return SessionProjection().initial()
 
     def _read_snapshot(self) -> "Snapshot | CorruptSnapshotError | None":
@@ -157,13 +158,17 @@ class FoldedLog:
     def _corrupt(self, seq: int, reason: str) -> CorruptRecordError:
         return CorruptRecordError(self.log.path, self.log.offset, seq, reason)
 
-    def _warn_of_foreign_snapshot(self) -> None:
+    def _is_in_the_way(self, snapshot: Snapshot) -> bool:
+        """Whether another program rewrote the snapshot; a warning then says so."""
+        if not is_foreign(self._setting.disk, self.log, snapshot):
+            return False
         warnings.warn(
             f"{self._snapshot_path} was rewritten by another program. Its journal is the truth and is read "
             "instead; the file stays as it is until `journal repair` takes the difference in.",
             JournalWarning,
             stacklevel=2,
         )
+        return True
 
     # The snapshot
 
@@ -191,9 +196,11 @@ class FoldedLog:
 
     def _write_snapshot(self) -> bool:
         disk, path, position = self._setting.disk, self._snapshot_path, self.log.position
-        if _identity(disk, path) != self._snapshot_file and is_foreign(disk, path):
-            self._warn_of_foreign_snapshot()
-            return False
+        if _identity(disk, path) != self._snapshot_file:
+            there = self._read_snapshot()
+            # Half of something may go; a whole session that the journal does not know may not.
+            if isinstance(there, Snapshot) and self._is_in_the_way(there):
+                return False
         assert self._state is not None
         size = write_snapshot(disk, path, self._state, position, durable=self._setting.durable)
         self._snapshot_position, self._snapshot_bytes = position, size

@@ -20,8 +20,7 @@ from journal.errors import (
     VersionConflictError,
 )
 from journal.folded import FoldedLog
-from journal.log import Log
-from journal.reader import TornTail
+from journal.reader import Reader, TornTail, beginning
 from journal.record import Pending, event_bytes, outline, prepare
 from journal.tombstones import Tombstone, add_tombstone
 from projections.difference import difference, same_json
@@ -245,20 +244,18 @@ class Handle(FoldedLog):
         where the id or the key is the same and the content is not.
         """
         found: list[bytes] = []
-        # Of its own, so that the handle's position stays where it is.
-        log = Log(self._setting.disk, self.log.path, self.session_id, durable=False)
-        with log.using:
-            log.retire()
-            log.look()
-            for _, line in log.read_new():
-                said = outline(line)
-                if said is None or said.seq <= after:
-                    continue
-                if not found and (said.key != key if key else said.id != id):
-                    return None
-                found.append(event_bytes(line))
-                if not said.more:
-                    break
+        log = self.log
+        if log.fd is None:
+            return None
+        for _, line in Reader(self._setting.disk, log.fd, log.path, beginning(self.session_id)):
+            said = outline(line)
+            if said is None or said.seq <= after:
+                continue
+            if not found and (said.key != key if key else said.id != id):
+                return None
+            found.append(event_bytes(line))
+            if not said.more:
+                break
         if not found:
             return None
         covered = min(len(found), len(batch))

@@ -8,6 +8,7 @@ from journal import disk as disks
 from journal.errors import JournalClosedError
 from journal.folded import Setting
 from journal.handle import Handle
+from journal.names import check_session_id
 
 MAX_OPEN: Final = 128
 # A folded state takes about as much memory as its journal takes disk.
@@ -30,17 +31,16 @@ class Handles:
 
     def of(self, session_id: str) -> Handle:
         """The handle of a session. Raises JournalClosedError, InvalidNameError."""
-        handle = self._handles.get(session_id)
-        if handle is None or handle.log.is_dead:
-            return self._open(session_id)
         try:
+            handle = self._handles[session_id]
             self._handles.move_to_end(session_id)
-        except KeyError:  # another thread retired it this very moment
+        except (KeyError, TypeError):  # not open, retired this very moment, or no id at all
             return self._open(session_id)
-        return handle
+        return self._open(session_id) if handle.log.is_dead else handle
 
     def glance(self, session_id: str) -> Handle:
         """As `of`, for a look in passing: a session that was not open is not kept open."""
+        check_session_id(session_id)
         self.check_usable()
         handle = self._handles.get(session_id)
         if handle is None or handle.log.is_dead:
@@ -70,6 +70,7 @@ class Handles:
             raise JournalClosedError("this store was opened before the process forked")
 
     def _open(self, session_id: str) -> Handle:
+        check_session_id(session_id)
         with self._mutex:
             self.check_usable()
             handle = self._handles.get(session_id)

@@ -14,11 +14,12 @@ def decoded(log: Log) -> Iterator[Record]:
 
     Other damage is not raised: see `log.rest` when the iteration ends.
     """
+    seq = log.version
     for offset, line in log.read_new():
+        seq += 1
         try:
             yield decode_record(line)
         except Damage as damage:
-            seq = log.version
             raise CorruptRecordError(log.path, offset, seq, damage.reason) from None
 
 

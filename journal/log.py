@@ -3,14 +3,14 @@
 import errno
 import os
 import threading
-import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from types import TracebackType
 from typing import NoReturn
 
 from journal import disk as disks
 from journal.disk import LOCK_EX, LOCK_SH, LOCK_UN, Disk
 from journal.errors import CorruptRecordError, DurabilityError, JournalClosedError
+from journal.quarantine import keep
 from journal.reader import Position, Reader, TornTail, beginning
 from journal.record import Pending, encode_batch
 
@@ -57,36 +57,47 @@ class Log:
         if status is None:
             self._let_go()
             return True
-        if self.fd is None or status.st_ino != self._inode or status.st_size < self.offset:
+        if self.fd is None or status.st_ino != self._inode:
             self._let_go()
             self._open(create=False)
             return self.fd is None
         self._size = status.st_size
+        self._check_continuity()
         return self._size == self.offset
 
     def read_new(self) -> Iterator[tuple[int, bytes]]:
         """The checked lines of complete batches behind `position`, with their offsets.
 
-        `position` moves on with them. Damage is not raised: afterwards `rest` says what follows.
+        `position` moves on with them. Damage is not raised: afterwards `rest` says what follows. The good
+        lines of a damaged batch come last, and `position` stays before them.
         """
-        yield from self._read()
-        if isinstance(self.rest, CorruptRecordError) and not self._held:
-            # It may have been a repair at work: look once more while no writer is.
-            assert self.fd is not None
-            self.disk.flock(self.fd, LOCK_SH)
-            try:
-                again = list(self._read())
-            finally:
-                self.disk.flock(self.fd, LOCK_UN)
-            yield from again
-
-    def _read(self) -> Iterator[tuple[int, bytes]]:
         if self.fd is None:
             return
+        reader = yield from self._read()
+        if isinstance(self.rest, CorruptRecordError) and not self._held:
+            # It may have been a repair at work: look once more while no writer is.
+            self.disk.flock(self.fd, LOCK_SH)
+            try:
+                again = self._read()
+                found = []
+                try:
+                    while True:
+                        found.append(next(again))
+                except StopIteration as end:
+                    reader = end.value
+            finally:
+                self.disk.flock(self.fd, LOCK_UN)
+            yield from found
+        if isinstance(self.rest, CorruptRecordError):
+            yield from reader.salvaged
+
+    def _read(self) -> Generator[tuple[int, bytes], None, Reader]:
+        assert self.fd is not None
         reader = Reader(self.disk, self.fd, self.path, self.position)
         yield from reader
         self.start_at(reader.position)
         self.rest = reader.rest
+        return reader
 
     def size(self) -> int:
         """How many bytes the journal holds now; 0 where there is none."""
@@ -168,24 +179,13 @@ class Log:
         self.is_dead, self._reason = True, reason
         raise DurabilityError(self.path, reason, outcome_unknown=True) from error
 
-    def cut(self, end: int, quarantine: str) -> str:
-        """Move what stands from byte `end` on into a new file of the folder `quarantine`; return its path.
+    def cut(self, end: int, folder: str) -> str:
+        """Move what stands from byte `end` on into the quarantine; return where it is kept.
 
         The copy is on disk before the journal is cut.
         """
         assert self.fd is not None
-        disks.make_folders(self.disk, quarantine, durable=True)
-        path = os.path.join(quarantine, f"{self.session_id}.{end}.{uuid.uuid4().hex[:8]}")
-        copy = self.disk.open(path, write=True, create=True, exclusive=True)
-        try:
-            offset = end
-            while chunk := self.disk.read(self.fd, 1 << 20, offset):
-                disks.write_whole(self.disk, copy, chunk)
-                offset += len(chunk)
-            self.disk.sync(copy)
-        finally:
-            self.disk.close(copy)
-        self.disk.sync_folder(quarantine)
+        path = keep(self.disk, folder, f"{self.session_id}.{end}", self.fd, end)
         self.disk.truncate(self.fd, end)
         self.disk.sync(self.fd)
         self._size, self.rest = end, None
@@ -230,6 +230,12 @@ class Log:
         self._new_names = True
         return self.disk.open(self.path, write=True, create=True)
 
+    def _uncreate(self) -> None:
+        """Nothing was written: the empty file that this log created goes again."""
+        self._new_names = False
+        if self.fd is not None and self.disk.status_of(self.fd).st_size == 0:
+            self.disk.unlink(self.path)
+
     def _let_go(self) -> None:
         """Forget a file that is no longer at the path, and everything read from it."""
         if self.fd is not None:
@@ -238,6 +244,12 @@ class Log:
             self.incarnation += 1
         self.start_at(beginning(self.session_id))
         self._size = 0
+
+    def _check_continuity(self) -> None:
+        """Start over where the file was cut, and perhaps grew again, behind what was read of it."""
+        if self._size != self.offset and not self.holds(self.position):
+            self.incarnation += 1
+            self.start_at(beginning(self.session_id))
 
     def _check_alive(self) -> None:
         if self._fork_generation != disks.fork_generation:
@@ -263,10 +275,8 @@ class Log:
                 pass
             # Deleted, restored or erased while we waited: this lock holds a file that nobody sees.
             self._let_go()
+        self._check_continuity()
         self.is_current = self._size == self.offset
-        if self._size < self.offset:
-            self.incarnation += 1
-            self.start_at(beginning(self.session_id))
 
 
 class _Using:
@@ -319,6 +329,8 @@ class _Exclusive:
     ) -> None:
         log = self._log
         log._held -= 1
+        if log._new_names and not log._held:
+            log._uncreate()
         if log._held or log.is_retired or log.fd is None:
             self._unlock(log)
             return

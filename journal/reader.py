@@ -1,13 +1,15 @@
 """Reading a journal: checked lines of complete batches, and where and why the reading stopped."""
 
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-from journal.disk import Disk
+from journal.disk import CHUNK_BYTES, Disk
 from journal.errors import CorruptRecordError
-from journal.record import MAX_LINE_BYTES, Damage, check_line, first_chain, outline
+from journal.record import MAX_LINE_BYTES, Damage, Outline, check_line, first_chain, outline
 
-CHUNK_BYTES: Final = 1 << 20
+_RECORD = b'{"v":1,"seq":'
+# A hostile line may hold millions of beginnings; a torn batch or a lost newline, a few.
+_MOST_IN_A_LINE = 1000
 
 
 class Position(NamedTuple):
@@ -35,16 +37,23 @@ class Reader:
     """Iterates over the checked lines, with their bytes' offsets, of complete batches after a position.
 
     Takes no lock, never repairs. When the iteration ends, `position` stands behind the last complete
-    batch and `rest` says what follows it: None, a TornTail, or a CorruptRecordError.
+    batch and `rest` says what follows it: None, a TornTail, or a CorruptRecordError. Of a batch that
+    is damaged, `salvaged` has the good lines before the damage.
     """
 
     def __init__(self, disk: Disk, fd: int, path: str, position: Position) -> None:
         self.disk, self.fd, self.path = disk, fd, path
-        self.position = position
+        self._version, self._chain, self._offset = position
         self.rest: TornTail | CorruptRecordError | None = None
+        self.salvaged: list[tuple[int, bytes]] = []
+
+    @property
+    def position(self) -> Position:
+        """The place behind the last complete batch."""
+        return Position(self._version, self._chain, self._offset)
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
-        version, chain, offset = self.position
+        version, chain, offset = self._version, self._chain, self._offset
         batch: list[tuple[int, bytes]] = []
         more = 0
         for at, line in lines(self.disk, self.fd, offset):
@@ -58,40 +67,54 @@ class Reader:
                     raise Damage("its batch does not add up", altered=True)
             except Damage as damage:
                 self._explain(damage.reason, at, version + 1, torn=not damage.altered)
+                self.salvaged = batch
                 return
-            version, more = version + 1, following
-            batch.append((at, line))
-            if not more:
-                self.position = Position(version, chain, at + len(line) + 1)
+            version += 1
+            if following or more:
+                more = following
+                batch.append((at, line))
+                if more:
+                    continue
+                self._version, self._chain, self._offset = version, chain, at + len(line) + 1
                 yield from batch
                 batch.clear()
-        start = self.position.offset
-        if (size := self.disk.status_of(self.fd).st_size) > start:
+            else:
+                self._version, self._chain, self._offset = version, chain, at + len(line) + 1
+                yield at, line
+        if (size := self.disk.status_of(self.fd).st_size) > self._offset:
             # Nothing stood behind it when it was read: what a crash, or a writer at work, leaves.
-            self.rest = TornTail(start, size - start, "the last batch is incomplete")
+            self.rest = TornTail(self._offset, size - self._offset, "the last batch is incomplete")
 
     def _explain(self, reason: str, offset: int, seq: int, *, torn: bool) -> None:
         """Torn, or damaged? Only the last batch, which nobody acknowledged, may be bad.
 
         Records of a later batch behind the bad place prove that the place was once good.
         """
-        first = self.position.version + 1
-        for line in self._lines_after(offset) if torn else ():
-            found = outline(line) if len(line) <= MAX_LINE_BYTES else None
-            if found is not None and (found.first or found.seq) != first:
+        first = self._version + 1
+        for line in self._lines_from(offset) if torn else ():
+            if any((found.first or found.seq) != first for found in _records_in(line)):
                 torn = False
                 break
         if torn:
             size = self.disk.status_of(self.fd).st_size
-            self.rest = TornTail(self.position.offset, size - self.position.offset, reason)
+            self.rest = TornTail(self._offset, size - self._offset, reason)
         else:
             self.rest = CorruptRecordError(self.path, offset, seq, reason)
 
-    def _lines_after(self, offset: int) -> Iterator[bytes]:
-        """The complete lines behind the one at `offset`."""
-        for at, line in lines(self.disk, self.fd, offset):
-            if line is not None and at != offset:
-                yield line
+    def _lines_from(self, offset: int) -> Iterator[bytes]:
+        """The complete lines from the one at `offset` on."""
+        return (line for _, line in lines(self.disk, self.fd, offset) if line is not None)
+
+
+def _records_in(line: bytes) -> Iterator[Outline]:
+    """The well-formed records that end a line; more than one where a newline was lost."""
+    at = line.find(_RECORD)
+    for _ in range(_MOST_IN_A_LINE):
+        if at < 0:
+            return
+        if (found := outline(line[at:])) is not None:
+            yield found
+        at = line.find(_RECORD, at + 1)
 
 
 def lines(disk: Disk, fd: int, offset: int) -> Iterator[tuple[int, bytes | None]]:

@@ -112,7 +112,9 @@ def encode_event(event: Event) -> bytes:
         except InvalidEventError:
             raise
         except UnicodeEncodeError:
-            raise InvalidEventError(f"{type(event).__name__}: a text holds half of a surrogate pair") from None
+            raise InvalidEventError(
+                f"{type(event).__name__}: a text holds half of a surrogate pair"
+            ) from None
         except (msgspec.MsgspecError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise InvalidEventError(f"{type(event).__name__}: {error}") from None
     if len(raw) > MAX_EVENT_BYTES:
@@ -189,16 +191,16 @@ def check_line(line: bytes, seq: int, previous: bytes) -> tuple[bytes, int]:
     salt = line[at + 63 : at + 85]
     if (
         at > 0
-        and header.startswith(b'{"v":1,"seq":%d,"id":"' % seq)
-        and line[at + 53 : at + 63] == _SALT
-        and line[at + 85 : at + 95] == _EVENT
+        and line.startswith(b'{"v":1,"seq":%d,"id":"' % seq)
+        and line.startswith(_SALT, at + 53)
+        and line.startswith(_EVENT, at + 85)
         and line.endswith(b"}")
         and _base64(sha256(b"journal/record/1" + previous + header).digest()) == chain
         and header.endswith(
             b',"digest":"%b"' % _base64(sha256(b"journal/event/1" + salt + line[at + 95 : -1]).digest())
         )
     ):
-        return chain, _more(header)
+        return chain, (_more(header) if b',"more":' in header else 0)
     return _check_erased(line, at, seq, previous)
 
 

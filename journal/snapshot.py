@@ -1,6 +1,7 @@
 """Reading a session's snapshot, and replacing it atomically."""
 
 from datetime import UTC
+from typing import Final
 
 import msgspec
 import orjson
@@ -33,6 +34,12 @@ class _Marked(SessionDocument, kw_only=True):
     journal: Marker
 
 
+class _OnlyMarker(Struct):
+    journal: Marker
+
+
+# More than a marker takes at the end of a snapshot.
+_MARKER_BYTES: Final = 1024
 _decode = msgspec.json.Decoder(_Marked).decode
 
 
@@ -70,6 +77,19 @@ def read_snapshot(disk: Disk, path: str) -> Snapshot | None:
     return Snapshot(session=session, marker=marker, size_bytes=len(data), text=data)
 
 
+def read_marker(disk: Disk, path: str) -> Marker | None:
+    """The marker of a snapshot of any size, without reading the rest; None where there is none."""
+    fd = disk.open(path)
+    try:
+        tail = disk.read(fd, _MARKER_BYTES, max(disk.status_of(fd).st_size - _MARKER_BYTES, 0))
+    finally:
+        disk.close(fd)
+    try:
+        return msgspec.json.decode(b"{" + tail[tail.rindex(b'"journal":') :], type=_OnlyMarker).journal
+    except ValueError:  # not found, not JSON, not a marker
+        return None
+
+
 def write_snapshot(disk: Disk, path: str, session: Session, position: Position, *, durable: bool) -> int:
     """Replace the snapshot by this session, folded up to `position`; return its size in bytes.
 
@@ -83,22 +103,13 @@ def write_snapshot(disk: Disk, path: str, session: Session, position: Position, 
         "fold": FOLD,
     }
     data = to_pretty_json(keys)
-    replace_file(disk, path, data, durable=durable)
+    replace_file(disk, path, [data], durable=durable)
     return len(data)
 
 
 def document_json(session: Session) -> bytes:
     """The session as the seed's program would write it."""
     return to_pretty_json(_builtins(session.to_document()))
-
-
-def is_foreign(disk: Disk, path: str) -> bool:
-    """Whether the file at a path is a whole session that another program wrote."""
-    try:
-        snapshot = read_snapshot(disk, path)
-    except CorruptSnapshotError:
-        return False  # half of something: no one can lose by its going
-    return snapshot is not None and snapshot.marker is None
 
 
 def to_pretty_json(value: object) -> bytes:

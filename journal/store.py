@@ -11,6 +11,7 @@ import msgspec
 
 from journal import disk as disks
 from journal.catalog import Catalog, SessionPage
+from journal.diagnosis import Diagnosis, diagnose
 from journal.disk import Disk
 from journal.documents import Documents
 from journal.errors import (
@@ -26,6 +27,7 @@ from journal.layout import Layout
 from journal.log import Log
 from journal.marks import Marks
 from journal.names import SESSIONS
+from journal.repair import repair
 from journal.snapshot import document_json
 from journal.verify import Report, verify_session
 from projections.document import Json
@@ -64,8 +66,8 @@ class StateStore:
             raise ValueError(f"durability is 'disk' or 'os', not {durability!r}")
         if snapshots not in ("auto", "always"):
             raise ValueError(f"snapshots is 'auto' or 'always', not {snapshots!r}")
-        self.actor = actor
-        self.durability = durability
+        self._actor = actor
+        self._durability = durability
         self._disk = disk = Disk()
         self._layout = layout = Layout(base_path)
         self._durable = durable = durability == "disk"
@@ -80,6 +82,16 @@ class StateStore:
         self._handles = Handles(self._setting)
         self._catalog = Catalog(disk, layout, self._marks, self._summarize)
         self._documents = Documents(disk, layout, durable=durable)
+
+    @property
+    def actor(self) -> str | None:
+        """Who writes: the `by` of every record."""
+        return self._actor
+
+    @property
+    def durability(self) -> str:
+        """What survives when a save returned: "disk" or "os"."""
+        return self._durability
 
     @property
     def base_path(self) -> str:
@@ -105,7 +117,7 @@ class StateStore:
 
         """
         expected = session.version if expected_version is None else expected_version
-        return self._handles.of(session.id).save(session, expected, by=self.actor)
+        return self._handles.of(session.id).save(session, expected, by=self._actor)
 
     def load_session(self, session_id: str, *, at: int | datetime | None = None) -> Session | None:
         """The session as it is now, the caller's own; None if there is none.
@@ -126,7 +138,7 @@ class StateStore:
         `change` may run more than once, and its session is valid until it returns. The cost does not grow
         with the session. Raises SessionNotFoundError, and what save_session and `change` raise.
         """
-        return self._handles.of(session_id).update(change, by=self.actor)
+        return self._handles.of(session_id).update(change, by=self._actor)
 
     def update_session(self, session: Session) -> int:
         """As save_session, for a session that must be there already. Raises SessionNotFoundError."""
@@ -229,6 +241,8 @@ class StateStore:
                     return state
                 state = projection.apply(state, record)
                 version = record.seq
+                if version == until:
+                    return state  # whatever comes after it, damage too, is not asked for
         except SessionNotFoundError:
             return None
         if isinstance(at, int) and at > version:
@@ -245,6 +259,18 @@ class StateStore:
         if session_id is not None:
             return verify_session(self._disk, self._layout, session_id)
         return Report.of_all(verify_session(self._disk, self._layout, each) for each in self.session_ids())
+
+    def diagnose(self, session_id: str) -> Diagnosis:
+        """Say what is wrong with a session, and the steps that would mend it. Changes nothing."""
+        return diagnose(self._setting, session_id)
+
+    def repair(self, session_id: str) -> list[str]:
+        """Do what `diagnose` proposes; say what was done, a sentence a step.
+
+        Every byte that is cut is kept in quarantine, and a record tells of it. Does nothing where nothing
+        is wrong. Raises SessionNotFoundError, and JournalError where no repair is known.
+        """
+        return repair(self._setting, session_id, by=self._actor)
 
     def compact(self, session_id: str | None = None) -> int:
         """Bring the snapshot of a session, or of all, up to date; return how many were written."""

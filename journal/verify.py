@@ -6,13 +6,14 @@ from typing import Self
 
 from journal.disk import Disk
 from journal.errors import CorruptRecordError, CorruptSnapshotError, SessionNotFoundError
+from journal.foreign import is_foreign
 from journal.layout import Layout
 from journal.log import Log
 from journal.reader import TornTail
 from journal.record import Damage, decode_record, is_erased
-from journal.snapshot import FOLD, Snapshot, read_snapshot
+from journal.snapshot import FOLD, Marker, Snapshot, read_marker, read_snapshot
 from projections.difference import is_same
-from projections.events import Event, JournalRepaired, SessionAdopted
+from projections.events import Event, JournalRepaired, SessionAdopted, UnknownEvent
 from projections.session import SessionProjection, apply_event
 
 # A larger snapshot is compared by its marker alone, so that memory stays flat.
@@ -61,16 +62,21 @@ def verify_session(disk: Disk, layout: Layout, session_id: str) -> Report:
         log.look()
         findings: list[str] = []
         notes: list[str] = []
-        snapshot = _snapshot(disk, layout.snapshot(session_id), findings, notes, has_journal=log.size() > 0)
-        if snapshot is None and log.size() == 0 and not findings:
+        path = layout.snapshot(session_id)
+        status = disk.status(path)
+        if status is None and log.size() == 0:
             raise SessionNotFoundError(session_id)
-        _check_journal(log, snapshot, findings, notes)
-        version, chain, _ = log.position
+        if status is not None and status.st_size > MAX_COMPARED_BYTES and log.size():
+            _check_marker(log, read_marker(disk, path), path, findings, notes)
+            snapshot = None
+        else:
+            snapshot = _snapshot(disk, log, path, findings, notes)
+        version = _check_journal(log, snapshot, findings, notes)
         return Report(
             ok=not findings,
             findings=findings,
             notes=notes,
-            head=chain.decode() if version else None,
+            head=log.chain.decode() if log.version else None,
             version=version,
             size_bytes=log.size(),
         )
@@ -78,9 +84,8 @@ def verify_session(disk: Disk, layout: Layout, session_id: str) -> Report:
         log.close()
 
 
-def _snapshot(
-    disk: Disk, path: str, findings: list[str], notes: list[str], *, has_journal: bool
-) -> Snapshot | None:
+def _snapshot(disk: Disk, log: Log, path: str, findings: list[str], notes: list[str]) -> Snapshot | None:
+    has_journal = log.size() > 0
     try:
         snapshot = read_snapshot(disk, path)
     except CorruptSnapshotError as error:
@@ -91,37 +96,51 @@ def _snapshot(
         return None
     if snapshot is not None and not has_journal:
         notes.append(f"{path}: another program's session file. It has no journal yet: nothing proves it.")
-    elif snapshot is not None and snapshot.marker is None:
-        findings.append(
-            f"{path}: rewritten by another program. The journal is the truth; "
-            "`journal repair` can take the difference in."
-        )
+    elif snapshot is not None and is_foreign(disk, log, snapshot):
+        findings.append(_rewritten(path))
     return snapshot
 
 
-def _check_journal(log: Log, snapshot: Snapshot | None, findings: list[str], notes: list[str]) -> None:
+def _rewritten(path: str) -> str:
+    return (
+        f"{path}: rewritten by another program. The journal is the truth; "
+        "`journal repair` can take the difference in."
+    )
+
+
+def _check_marker(log: Log, marker: Marker | None, path: str, findings: list[str], notes: list[str]) -> None:
+    """Of a large snapshot, look at its place in the journal alone."""
+    if marker is None:
+        findings.append(_rewritten(path))
+    elif not log.holds(marker.position()):
+        notes.append(f"{path}: a snapshot of another journal; it is rebuilt at the next load.")
+    else:
+        notes.append(f"{path}: a large snapshot; its place in the journal was checked, not its content.")
+
+
+def _check_journal(log: Log, snapshot: Snapshot | None, findings: list[str], notes: list[str]) -> int:
+    """Check every record; return the number of the last good one."""
     marker = snapshot.marker if snapshot is not None else None
     folded = None
     if snapshot is not None and marker is not None and marker.fold == FOLD:
-        if not log.holds(marker.position()):
-            notes.append(f"the snapshot of {log.session_id!r} is of another journal and will be rebuilt.")
-        elif snapshot.size_bytes <= MAX_COMPARED_BYTES:
+        if log.holds(marker.position()):
             folded = SessionProjection().initial()
         else:
-            notes.append(
-                f"the snapshot of {log.session_id!r} is large: its place was checked, not its content."
-            )
-    seq = 0
+            notes.append(f"the snapshot of {log.session_id!r} is of another journal and will be rebuilt.")
+    seq = offset = 0
+    good = 0
     try:
         for offset, line in log.read_new():
             seq += 1
             record = decode_record(line)
             if folded is not None and marker is not None and seq <= marker.version:
                 apply_event(folded, record.event, record.at)
-            if isinstance(record.event, _NOTEWORTHY):
+            kind = type(record.event)
+            if kind is JournalRepaired or kind is SessionAdopted:
                 notes.append(f"{log.path}, byte {offset}, record {seq}: {_remark(record.event)}")
-            elif is_erased(line):
+            elif kind is UnknownEvent and is_erased(line):
                 findings.append(f"{log.path}, byte {offset}, record {seq}: its content was taken out.")
+            good = seq
     except Damage as damage:
         findings.append(f"{log.path}, byte {offset}, record {seq}: {damage.reason}.")
     if isinstance(log.rest, CorruptRecordError):
@@ -140,9 +159,7 @@ def _check_journal(log: Log, snapshot: Snapshot | None, findings: list[str], not
             f"the snapshot of {log.session_id!r} does not say what its journal says at version "
             f"{marker.version if marker else 0}: it was altered. Delete it; it is rebuilt from the journal."
         )
-
-
-_NOTEWORTHY = (JournalRepaired, SessionAdopted)
+    return good
 
 
 def _remark(event: Event) -> str:

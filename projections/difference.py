@@ -61,7 +61,7 @@ def same_json(one: Json, other: Json) -> bool:
         return one.keys() == other.keys() and all(same_json(one[key], other[key]) for key in one)
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(same_json, one, other))
-    return one == other
+    return one == other and (one != 0 or str(one) == str(other))  # 0.0 is not -0.0
 
 
 def _only_grew(old: Session, new: Session) -> bool:

@@ -6,9 +6,11 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+OLDEST_MINOR = 11
 
 
 def interpreters() -> dict[str, Path]:
@@ -20,7 +22,9 @@ def interpreters() -> dict[str, Path]:
     for place in places:
         for candidate in sorted(place.glob("python3.[0-9]*")):
             version = candidate.name.removeprefix("python")
-            if version.count(".") == 1 and version.replace(".", "").isdigit() and version not in found:
+            if not version.removeprefix("3.").isdigit() or version in found:
+                continue
+            if int(version.removeprefix("3.")) >= OLDEST_MINOR:
                 answer = subprocess.run([candidate, "--version"], capture_output=True, text=True, check=False)
                 if answer.stdout.startswith(f"Python {version}."):
                     found[version] = candidate
@@ -45,12 +49,19 @@ def environment(name: str, *, version: str | None = None, extras: str = "", grou
         print(f"Setting up {folder.relative_to(ROOT)} …", file=sys.stderr, flush=True)
         shutil.rmtree(folder, ignore_errors=True)
         _run([have[version], "-m", "venv", folder])
-        pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        pip: list[str | Path] = [
+            folder / "bin" / "python",
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+        ]
         _run([*pip, "--editable", f"{ROOT}{extras}", *needs])
         stamp.write_text(mark)
     return folder / "bin"
 
 
-def _run(command: list[str | Path]) -> None:
+def _run(command: Sequence[str | Path]) -> None:
     if subprocess.run(command, check=False).returncode:
         raise SystemExit(f"failed: {' '.join(map(str, command))}")

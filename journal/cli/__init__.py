@@ -12,6 +12,9 @@ def main() -> None:
             raise
         print("journal: the command needs click; pip install 'session-journal[cli]'", file=sys.stderr)
         sys.exit(2)
-    from journal.cli.app import app
+    try:
+        from journal.cli.commands import app
 
-    app(prog_name="journal")
+        app(prog_name="journal")
+    except KeyboardInterrupt:  # before or after the command itself, which handles it
+        sys.exit(130)

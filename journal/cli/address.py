@@ -12,6 +12,7 @@ import click
 
 if TYPE_CHECKING:
     from journal.store import StateStore
+    from projections.events import Record
 
 Point = int | datetime | None
 """A version, a version counted from the end (-1 is the last), a moment, or no point at all."""
@@ -72,7 +73,7 @@ def parse_moment(text: str) -> datetime:
         raise ValueError(f"the time {text!r} is out of range") from None
 
 
-class Moment(click.ParamType):
+class Moment(click.ParamType):  # type: ignore[type-arg,unused-ignore] # generic from click 8.4 on
     """A time with an offset, as an option's value."""
 
     name = "time"
@@ -98,9 +99,11 @@ def is_session(store: "StateStore", session_id: str) -> bool:
 
     layout = Layout(store.base_path)
     try:
-        return any(map(os.path.lexists, (layout.journal(session_id), layout.snapshot(session_id))))
+        journal, snapshot = layout.journal(session_id), layout.snapshot(session_id)
     except InvalidNameError:
         return False
+    # An empty journal is what an interrupted first write leaves: there is no session yet.
+    return os.path.lexists(snapshot) or (os.path.lexists(journal) and os.lstat(journal).st_size > 0)
 
 
 def require(store: "StateStore", session_id: str) -> str:
@@ -119,25 +122,46 @@ def require(store: "StateStore", session_id: str) -> str:
     raise SessionNotFoundError(session_id, "`journal ls` lists those that are there")
 
 
-def locate(store: "StateStore", session_id: str, point: Point) -> int:
-    """The version at a point of a session; None is its last. Raises SessionNotFoundError."""
+def find_record(store: "StateStore", session_id: str, point: Point) -> "Record":
+    """The record at a point of a session, in one pass; None is its last. Raises SessionNotFoundError."""
     from journal.errors import SessionNotFoundError
-    from journal.history import version_at
 
     if isinstance(point, datetime):
-        version = version_at(store.records(session_id), point)
-        if version == 0 and (first := next(store.records(session_id), None)) and first.seq:
-            raise SessionNotFoundError(session_id, f"it began later, at {first.at:%Y-%m-%dT%H:%M:%S.%fZ}")
-        return version
-    if point is not None and point >= 0:
+        return _record_before(store, session_id, point)
+    if point is None or point < 0:
+        back = -(point or -1)
+        last = deque(store.records(session_id), maxlen=back)
+        if len(last) == back:
+            return last[0]
+        detail = f"it has {len(last)} record{'s' * (len(last) != 1)}, not {back}"
+        raise SessionNotFoundError(session_id, detail)
+    seq = 0
+    for record in store.records(session_id):
+        if (seq := record.seq) == point:
+            return record
+    raise SessionNotFoundError(session_id, f"its records are 1 to {seq}, there is no record {point}")
+
+
+def locate(store: "StateStore", session_id: str, point: Point) -> int:
+    """The version at a point of a session; None is its last. Raises SessionNotFoundError."""
+    if isinstance(point, int) and point >= 0:
         return point
-    back = -(point or -1)
-    last = deque((record.seq for record in store.records(session_id)), maxlen=back)
-    if len(last) < back:
-        raise SessionNotFoundError(
-            session_id, f"it has {len(last)} record{'s' * (len(last) != 1)}, not {back}"
-        )
-    return last[0]
+    return find_record(store, session_id, point).seq
+
+
+def _record_before(store: "StateStore", session_id: str, moment: datetime) -> "Record":
+    """The last record that is not later. Clocks go back, so all are looked at."""
+    from journal.errors import SessionNotFoundError
+
+    first = found = None
+    for record in store.records(session_id):
+        first = first or record
+        if record.at <= moment or record.seq == 0:  # 0: another program's file, whose past nobody knows
+            found = record
+    if found is None:
+        began = f"{first.at:%Y-%m-%dT%H:%M:%S.%fZ}" if first else "no time"
+        raise SessionNotFoundError(session_id, f"it began later, at {began}")
+    return found
 
 
 def _maybe(point: str, where: str) -> Point:

@@ -1,6 +1,8 @@
 """The command's frame: options that every part takes, and errors as exit codes."""
 
+import contextlib
 import functools
+import io
 import os
 import sys
 import warnings
@@ -94,18 +96,18 @@ class App(click.Group):
         **extra: Any,
     ) -> NoReturn:
         """Run, and exit."""
+        if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that cannot show a character ends nothing
+            sys.stdout.reconfigure(errors="backslashreplace")
         out = Output()
         with warnings.catch_warnings():
             _show_warnings(out)
             try:
                 code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
-                sys.stdout.flush()
             except BrokenPipeError:
-                _forget_stdout()
                 code = BROKEN_PIPE
             except Exception as error:
                 code = _explain(error, out)
-        sys.exit(code if isinstance(code, int) else YES)
+        sys.exit(_flushed(code if isinstance(code, int) else YES))
 
 
 def _show_warnings(out: Output) -> None:
@@ -138,8 +140,8 @@ def _explain(error: Exception, out: Output) -> int:
     code = _exit_code(error)
     if code is None:
         raise error
-    if isinstance(error, OSError) and error.filename is not None:
-        out.error(f"{error.filename}: {error.strerror}")
+    if isinstance(error, OSError) and error.strerror:
+        out.error(f"{error.filename}: {error.strerror}" if error.filename else error.strerror)
     else:
         out.error(str(error))
     return code
@@ -156,6 +158,8 @@ def _explain_usage(error: click.UsageError, out: Output) -> int:
 
 
 def _exit_code(error: Exception) -> int | None:
+    import sqlite3
+
     from journal import errors
 
     match error:
@@ -169,18 +173,22 @@ def _exit_code(error: Exception) -> int | None:
             return USAGE
         case errors.OwnerMismatchError():
             return NO
-        case errors.JournalError() | OSError():
+        case errors.JournalError() | OSError() | sqlite3.Error():
             return SYSTEM
         case _:
             return None
 
 
-def _forget_stdout() -> None:
-    # Nobody reads it: what Python flushes at its end must not fail a second time.
+def _flushed(code: int) -> int:
+    """Write out what is left; the exit code, another one if nobody reads it."""
     try:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError):  # stdout is no file
-        pass
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        with contextlib.suppress(OSError, ValueError):  # stdout may be no file
+            # What Python flushes at its end must not fail once more.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return code or BROKEN_PIPE
 
 
 @click.group("journal", cls=App, context_settings={"help_option_names": ["-h", "--help"]})
@@ -194,6 +202,3 @@ def app(**options: Any) -> None:
 
     Exit codes: 0 yes, 1 no, 2 usage, 3 not found, 4 damaged, 5 conflict, 6 the system refused.
     """
-
-
-from journal.cli import care, reading, writing  # noqa: E402, F401 - they add their commands

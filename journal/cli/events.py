@@ -106,9 +106,10 @@ def page(session_id: str, record: Record) -> Iterator[tuple[str, str]]:
     for name in ("by", "cause", "key", "id", "digest", "chain"):
         if value := getattr(record, name):
             yield name, visible(value)
+    yield "", ""
     for name, value in event_object(record.event).items():
         if name != "type":
-            yield f"event.{visible(name)}", _in_full(value)
+            yield visible(name), _in_full(value)
 
 
 def _in_full(value: Any) -> str:

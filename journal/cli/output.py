@@ -1,5 +1,6 @@
 """Where answers go: JSON for programs, colour and a pager for a person at a terminal."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -9,7 +10,7 @@ from typing import IO, Any, Literal
 
 import click
 
-from journal.cli.pager import paged
+from journal.cli.pager import paged, write_lines
 from journal.cli.text import safe_json, visible
 
 ColorChoice = Literal["auto", "always", "never"]
@@ -42,19 +43,18 @@ class Output:
 
     def line(self, text: str = "") -> None:
         """One line of the answer."""
-        click.echo(text, color=self.color)
+        sys.stdout.write(text + "\n")
 
     def lines(self, lines: Iterable[str]) -> None:
         """Many lines of the answer, through a pager if they are more than a screen."""
         if self._pager:
-            paged(lines, color=self.color)
+            paged(lines)
         else:
-            for text in lines:
-                click.echo(text, color=self.color)
+            write_lines(lines)
 
     def json(self, value: object) -> None:
         """One object, in one line."""
-        click.echo(safe_json(_compact(value)))
+        self.line(safe_json(_compact(value)))
 
     def pretty_json(self, text: str) -> None:
         """JSON that is laid out for reading."""
@@ -65,19 +65,20 @@ class Output:
 
     def note(self, text: str) -> None:
         """Something beside the answer, for a person: on stderr."""
-        click.echo(visible(text), err=True)
+        self._say(text, "", None)
 
     def warning(self, text: str) -> None:
         """Something that was repaired or set aside."""
-        self._say(text, "warning: ", "yellow")
+        self._say(text, "journal: warning: ", "yellow")
 
     def error(self, text: str) -> None:
         """Why there is no answer."""
-        self._say(text, "", "red")
+        self._say(text, "journal: ", "red")
 
-    def _say(self, text: str, kind: str, color: str) -> None:
-        prefix = f"journal: {kind}"
-        if self._color_notes:
+    def _say(self, text: str, prefix: str, color: str | None) -> None:
+        with contextlib.suppress(BrokenPipeError):  # said when the command ends
+            sys.stdout.flush()  # first what came first
+        if self._color_notes and color:
             prefix = click.style(prefix, fg=color, bold=True)
         click.echo(prefix + visible(text), err=True, color=self._color_notes)
 

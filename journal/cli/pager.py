@@ -4,6 +4,7 @@ import itertools
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 
 import click
@@ -11,7 +12,7 @@ import click
 from journal.cli.text import cells
 
 
-def paged(lines: Iterable[str], *, color: bool) -> None:
+def paged(lines: Iterable[str]) -> None:
     """Print lines; from the first that does not fit on the screen on, a pager shows them all.
 
     $PAGER, else less, else more; an empty $PAGER or `cat` is none.
@@ -19,23 +20,24 @@ def paged(lines: Iterable[str], *, color: bool) -> None:
     rest = iter(lines)
     command = os.environ.get("PAGER", shutil.which("less") or shutil.which("more") or "")
     if command in ("", "cat"):
-        _print(rest, color)
+        write_lines(rest)
         return
     first: list[str] = []
     try:
         fits = _take_a_screen(rest, first)
     except BaseException:
-        _print(first, color)  # what was found before the error is part of the answer
+        write_lines(first)  # what was found before the error is part of the answer
         raise
     if fits:
-        _print(first, color)
+        write_lines(first)
     else:
-        _feed(command, itertools.chain(first, rest), color)
+        _feed(command, itertools.chain(first, rest))
 
 
-def _print(lines: Iterable[str], color: bool) -> None:
+def write_lines(lines: Iterable[str]) -> None:
+    """Print lines. Not one by one: a flush a line would cost more than finding it."""
     for line in lines:
-        click.echo(line, color=color)
+        sys.stdout.write(line + "\n")
 
 
 def _take_a_screen(lines: Iterator[str], taken: list[str]) -> bool:
@@ -50,16 +52,17 @@ def _take_a_screen(lines: Iterator[str], taken: list[str]) -> bool:
     return True
 
 
-def _feed(command: str, lines: Iterable[str], color: bool) -> None:
+def _feed(command: str, lines: Iterable[str]) -> None:
     # F: leave if it fits after all; R: colours, and no other escapes; X: the text stays on the screen.
     environment = {"LESS": "FRX", **os.environ}
     process = subprocess.Popen(
         command, shell=True, stdin=subprocess.PIPE, env=environment, encoding="utf-8", errors="replace"
     )
+    sys.stdout.flush()
     assert process.stdin is not None
     try:
         for line in lines:
-            process.stdin.write((line if color else click.unstyle(line)) + "\n")
+            process.stdin.write(line + "\n")
     except (BrokenPipeError, KeyboardInterrupt):
         pass  # the reader has seen enough; an interrupt is the pager's own business
     finally:

@@ -35,16 +35,23 @@ class Progress:
 
     def _start(self) -> "tuple[Bar, TaskID]":
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
 
         columns = (
             TextColumn("{task.description}", markup=False),
             BarColumn(),
-            MofNCompleteColumn(),
+            TaskProgressColumn(),
             TimeRemainingColumn(),
         )
-        bar = Bar(*columns, console=Console(stderr=True), transient=True)
+        # What goes to stdout is the answer: it must go where the caller sends it.
+        bar = Bar(
+            *columns,
+            console=Console(stderr=True),
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
         bar.start()
         return bar, bar.add_task(self._verb, total=None)
 

@@ -1,0 +1,6 @@
+"""Every command, registered with the app: whoever runs it imports it from here."""
+
+from journal.cli import care, listing, reading, transfer, writing
+from journal.cli.app import app
+
+__all__ = ["app", "care", "listing", "reading", "transfer", "writing"]

@@ -1,0 +1,70 @@
+"""The session as a document, and the parts of it that a path names."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from journal.cli.address import Address, locate
+from journal.cli.app import NO
+
+if TYPE_CHECKING:
+    from journal.store import StateStore
+
+
+class NoSuchPart(click.ClickException):
+    """The path leads nowhere in this document."""
+
+    exit_code = NO
+
+
+def session_json(store: "StateStore", where: Address) -> str:
+    """The session at an address, as the seed's program would lay its file out.
+
+    Folded from the records, not loaded: to look must not bring a snapshot up to date.
+    Raises SessionNotFoundError, CorruptRecordError.
+    """
+    from journal.errors import SessionNotFoundError
+    from journal.snapshot import document_json
+    from projections.session import SessionProjection
+
+    version = None if where.end is None else locate(store, where.session_id, where.end)
+    session = store.project(SessionProjection(), where.session_id, at=version)
+    if session is None or not session.id:
+        raise SessionNotFoundError(where.session_id, f"there was nothing of it at version {version or 0}")
+    return document_json(session).decode()
+
+
+def part_of(value: Any, path: str) -> Any:
+    """The part of a JSON value at `a.b.0`, or at a JSON pointer `/a/b/0`. Raises NoSuchPart."""
+    for number, step in enumerate(steps := _steps(path)):
+        where = ".".join(steps[:number]) or "the session"
+        if isinstance(value, dict) and step in value:
+            value = value[step]
+        elif isinstance(value, list):
+            value = _item(value, step, where)
+        else:
+            raise NoSuchPart(f"there is no {step!r} in {where}: {_contents(value)}")
+    return value
+
+
+def _steps(path: str) -> list[str]:
+    if path.startswith("/"):
+        return [step.replace("~1", "/").replace("~0", "~") for step in path[1:].split("/")]
+    return path.split(".") if path else []
+
+
+def _item(value: list[Any], step: str, where: str) -> Any:
+    try:
+        return value[int(step)]
+    except (ValueError, IndexError):
+        raise NoSuchPart(f"there is no {step!r} in {where}: {_contents(value)}") from None
+
+
+def _contents(value: Any) -> str:
+    match value:
+        case dict():
+            return f"its keys are {', '.join(value)}" if value else "it is empty"
+        case list():
+            return f"it has {len(value)} items, 0 to {len(value) - 1}" if value else "it is empty"
+        case _:
+            return "it is a plain value"

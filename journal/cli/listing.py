@@ -1,0 +1,103 @@
+"""The command that lists sessions: ls."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from journal.cli.address import Moment
+from journal.cli.app import NO, Call, command
+from journal.cli.output import Output
+from journal.cli.text import cells, cut, pad, visible
+
+if TYPE_CHECKING:
+    from journal.catalog import SessionPage
+
+
+@command("ls")
+@click.option("--user", metavar="USER", help="Only this user's sessions.")
+@click.option("--since", type=Moment(), help="Only sessions that changed at or after this time.")
+@click.option("--until", type=Moment(), help="Only sessions that last changed before this time.")
+@click.option("-n", "--limit", type=click.IntRange(min=1), help="At most so many; the rest is the next page.")
+@click.option("--page", metavar="PAGE", help="Go on where a page ended.")
+def list_command(
+    call: Call,
+    user: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    limit: int | None,
+    page: str | None,
+) -> None:
+    """List sessions, the latest change first."""
+    with call.store() as store:
+        found = store.list_sessions(user, limit, since=since, until=until, page=page)
+    if call.out.as_json:
+        call.out.json(_page_object(found))
+    else:
+        call.out.lines(_table(found, call.out))
+        _notes(found, call.out, limit)
+    if not found and (user or since or until):
+        raise click.exceptions.Exit(NO)
+
+
+def _page_object(found: "SessionPage") -> dict[str, Any]:
+    import msgspec
+
+    return {
+        "sessions": [msgspec.to_builtins(summary) for summary in found],
+        "unreadable": [{"id": each.id, "reason": each.reason} for each in found.unreadable],
+        "next_page": found.next_page,
+    }
+
+
+_HEADINGS = ("SESSION", "USER", "MESSAGES", "REPLIES", "VERSION", "SIZE", "CHANGED")
+
+
+def _table(found: "SessionPage", out: Output) -> Iterator[str]:
+    rows = [
+        (
+            *(visible(each.id), visible(each.user_id), str(each.message_count), str(each.response_count)),
+            *(str(each.version), size_text(each.size_bytes), f"{each.updated_at:%Y-%m-%d %H:%M:%SZ}"),
+        )
+        for each in found
+    ]
+    if not rows and not found.unreadable:
+        return
+    widths = [max(cells(row[column]) for row in (_HEADINGS, *rows)) for column in range(len(_HEADINGS))]
+    excess = sum(widths) + 2 * (len(widths) - 1) - out.width
+    if excess > 0:  # the id is there to be copied, and is never cut
+        widths[1] = max(widths[1] - excess, min(widths[1], 8))
+
+    def line(row: tuple[str, ...]) -> str:
+        fields = [
+            pad(cut(text, width) if column == 1 else text, width, right=2 <= column <= 5)
+            for column, (text, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        return "  ".join(fields).rstrip()
+
+    yield out.style(line(_HEADINGS), bold=True)
+    yield from map(line, rows)
+    for each in found.unreadable:
+        yield out.style(cut(f"{visible(each.id)}  UNREADABLE: {visible(each.reason)}", out.width), fg="red")
+
+
+def _notes(found: "SessionPage", out: Output, limit: int | None) -> None:
+    if not found and not found.unreadable:
+        out.note("no sessions")
+    if found.unreadable:
+        count = len(found.unreadable)
+        out.note(f"{count} session{'s' * (count > 1)} could not be read; `journal verify ID` says more")
+    if found.next_page:
+        import shlex
+
+        out.note(f"there are more: journal ls --limit {limit} --page {shlex.quote(found.next_page)}")
+
+
+def size_text(size: float) -> str:
+    """A size that a person compares at a glance."""
+    for unit in ("B", "kB", "MB"):
+        if size < 999.5:
+            return f"{size:.0f} {unit}" if unit == "B" or size >= 9.95 else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"

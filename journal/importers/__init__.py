@@ -1,0 +1,75 @@
+"""Importers: conversations that other programs kept, taken in as events. One format a file.
+
+Importing again, or importing a file that has grown, appends only what is new. What cannot be imported is a
+Problem that names file and line; everything else goes on. A folder that is not to be recognised by its
+content alone has a format given.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Final
+
+from journal.importers import claude_code, jsonl, openai, seed
+from journal.importers.ingest import Run
+from journal.importers.outcome import Outcome, Problem
+from journal.importers.recognition import NOTHING, sources
+from journal.names import check_session_id
+from journal.record import encode_event
+from journal.store import StateStore
+from projections.events import SessionCreated
+
+__all__ = ["FORMATS", "Outcome", "Problem", "import_path"]
+
+_IMPORTERS: Final = {each.NAME: each.import_file for each in (seed, claude_code, openai, jsonl)}
+FORMATS: Final[tuple[str, ...]] = ("seed", "claude-code", "openai", "jsonl")
+
+
+def import_path(
+    store: StateStore,
+    path: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    user_id: str | None = None,
+    session_id: str | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Outcome:
+    """Take in a file, or the `.json` and `.jsonl` files below a folder, sorted, hidden ones left out.
+
+    format      one of FORMATS; None: each file's is recognised by its content
+    user_id     whose the sessions are, "user" unless given; a session of another user is a Problem. The
+                seed's files say it themselves
+    session_id  of the session that a file becomes, instead of what the file or its name says; for one file
+    progress    called now and then with the file, the bytes done and the bytes of all files
+
+    Durable as the store is. Every record that it appends has a key made of its content, so that importing
+    again appends nothing twice, also after a crash in the middle.
+
+    Raises:
+        FileNotFoundError, ValueError: no such path, no such format, an id that is not safe; nothing was
+            written.
+        DurabilityError, JournalClosedError: the store cannot go on; import again to complete.
+
+    """
+    path = os.fspath(path)
+    _check(path, format, user_id, session_id)
+    found = sources(path, format)
+    total = sum(os.path.getsize(source.path) for source in found if os.path.exists(source.path))
+    run = Run(store, user_id=user_id, session_id=session_id, progress=progress, total_bytes=total)
+    for source in found:
+        if source.format is None:
+            run.problem(source.path, None, source.reason)
+        elif source.format != NOTHING:
+            _IMPORTERS[source.format](run, source.path)
+        run.show_progress(source.path)
+    return run.outcome
+
+
+def _check(path: str, format: str | None, user_id: str | None, session_id: str | None) -> None:
+    if format is not None and format not in FORMATS:
+        raise ValueError(f"{format!r} is no format; choose one of {', '.join(FORMATS)}")
+    if session_id is not None:
+        check_session_id(session_id)
+        if os.path.isdir(path):
+            raise ValueError(f"{path} is a folder, and a session id is for one file: leave it out")
+    if user_id is not None:
+        encode_event(SessionCreated(session_id="", user_id=user_id))

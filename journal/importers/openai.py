@@ -1,0 +1,156 @@
+"""The format "openai": chat JSON with tool calls — a list of trajectories, one of them, or bare messages."""
+
+import re
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw
+
+from journal.importers.ingest import Feed, Run, safe_id, stem
+from journal.importers.messages import Malformed, message_events, message_time
+from journal.importers.source import BAD_JSON, reason_of
+from projections.difference import same_json
+from projections.events import MetadataSet
+
+NAME: Final = "openai"
+# The keys of a trajectory under which its messages are.
+_MESSAGES: Final = ("traj", "messages")
+
+# What stands between the items of a list, and before the first.
+_GAP: Final = re.compile(rb"[\s,\[]*")
+
+_decode = msgspec.json.Decoder().decode
+_decode_document = msgspec.json.Decoder(list[Raw] | dict[str, Raw]).decode
+_decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
+_decode_list = msgspec.json.Decoder(list[Raw]).decode
+# A document may be laid out anew and is the same; so a message is recognised by its sorted form.
+_canonical = msgspec.json.Encoder(order="sorted").encode
+
+
+def recognises(keys: dict[str, Any]) -> bool:
+    """Whether a document, or an object of its list, with these keys is of this format."""
+    return "role" in keys or any(key in keys for key in _MESSAGES)
+
+
+def import_file(run: Run, path: str) -> None:
+    """Take in a file: session `<file's name>-<index>` for each of a list of trajectories, else one session.
+
+    The other keys of a trajectory become metadata, each set again only when its value changed.
+    """
+    data = run.read(path)
+    if data is None:
+        return
+    if not data.strip():
+        run.problem(path, None, "the file is empty")
+        return
+    name = run.session_id or stem(path)
+    try:
+        document = _decode_document(data)
+    except BAD_JSON as error:
+        run.problem(path, line_of_error(data, error), reason_of(error))
+        return
+    if isinstance(document, dict):
+        _File(run, path, data).trajectory(safe_id(name), document)
+    elif not any(map(_has_messages, document)):
+        _File(run, path, data).messages(Feed(run, path, safe_id(name)), document)
+    else:
+        _File(run, path, data).trajectories(name, document)
+
+
+def line_of_error(data: bytes, error: Exception) -> int | None:
+    """The line of the byte that a decoder named."""
+    at = str(error).rpartition("(byte ")[2].rstrip(")")
+    if at.isdecimal():
+        return data.count(b"\n", 0, int(at)) + 1
+    return data.count(b"\n") + 1 if "truncated" in str(error) else None
+
+
+def _has_messages(raw: Raw) -> bool:
+    try:
+        return any(key in _decode_object(raw) for key in _MESSAGES)
+    except BAD_JSON:
+        return False
+
+
+class _File:
+    """One document being worked off, and the place in its bytes where that is."""
+
+    def __init__(self, run: Run, path: str, data: bytes) -> None:
+        self._run, self._path, self._data = run, path, data
+        self._offset = 0
+        self._counted = (0, 1)  # a byte, and its line
+
+    def trajectories(self, name: str, found: list[Raw]) -> None:
+        for index, raw in enumerate(found):
+            start = self._offset = self._next_item()
+            place = f"trajectory {index}: "
+            try:
+                trajectory = _decode_object(raw)
+            except BAD_JSON as error:
+                self._report(place + reason_of(error))
+            else:
+                self.trajectory(safe_id(f"{name}-{index}"), trajectory, place)
+            self._offset = start + len(bytes(raw))
+
+    def trajectory(self, session_id: str, trajectory: dict[str, Raw], place: str = "") -> None:
+        key = next((each for each in _MESSAGES if each in trajectory), None)
+        if key is None:
+            self._report(f"{place}no messages in it; they are expected as {' or '.join(_MESSAGES)}")
+            return
+        try:
+            messages = _decode_list(trajectory[key])
+        except BAD_JSON as error:
+            self._report(f"{place}{key}: {reason_of(error)}")
+            return
+        feed = Feed(self._run, self._path, session_id)
+        for name, raw in trajectory.items():
+            if name != key:
+                self._metadata(feed, name, raw, place)
+        self._offset = max(self._data.find(bytes(trajectory[key])[:64], self._offset), self._offset)
+        self.messages(feed, messages, place)
+
+    def messages(self, feed: Feed, messages: list[Raw], place: str = "") -> None:
+        at = self._run.now
+        for index, raw in enumerate(messages):
+            self._offset = self._next_item()
+            here = f"{place}message {index}: "
+            try:
+                message = _decode(raw)
+                events = message_events(message, NAME)
+                at = message_time(message, at)
+            except Malformed as error:
+                self._report(f"{here}{error}")
+            except BAD_JSON as error:
+                self._report(here + reason_of(error))
+            else:
+                feed.add(_canonical(message), at, events, line=self._line, place=here)
+            self._offset += len(bytes(raw))
+        feed.flush()
+
+    def _metadata(self, feed: Feed, name: str, raw: Raw, place: str) -> None:
+        try:
+            value = _decode(raw)
+        except BAD_JSON as error:
+            self._report(f"{place}{name}: {reason_of(error)}")
+            return
+        if name not in feed.metadata or not same_json(feed.metadata[name], value):
+            event = MetadataSet(key=name, value=value)
+            content = _canonical({"metadata": name, "value": value})
+            feed.add_again(content, self._run.now, event, line=self._line, place=f"{place}{name}: ")
+
+    def _next_item(self) -> int:
+        """Where the next item of a list begins."""
+        gap = _GAP.match(self._data, self._offset)
+        return gap.end() if gap else self._offset
+
+    @property
+    def _line(self) -> int:
+        counted, line = self._counted
+        if self._offset < counted:
+            counted, line = 0, 1
+        line += self._data.count(b"\n", counted, self._offset)
+        self._counted = self._offset, line
+        return line
+
+    def _report(self, reason: str) -> None:
+        self._run.problem(self._path, self._line, reason)

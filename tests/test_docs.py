@@ -1,0 +1,110 @@
+"""The docs: every Python block runs, top to bottom of its page, in an empty folder; the format page is exact."""
+
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from sybil import Sybil
+from sybil.parsers.markdown import PythonCodeBlockParser
+
+import journal
+from journal import Session, StateStore
+from journal.record import KNOWN_TYPES
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
+FORMAT = (ROOT / "docs/reference/format.md").read_text()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_python_blocks_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """What a reader copies works."""
+    monkeypatch.chdir(tmp_path)
+    document = Sybil(parsers=[PythonCodeBlockParser()]).parse(page)
+
+    for example in document.examples():
+        example.evaluate()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page: Path):
+    """A link to a file of the project is to a file that is there."""
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text())
+
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_readme_is_short():
+    """Under 700 words."""
+    assert len((ROOT / "README.md").read_text().split()) < 700
+
+
+def standalone_verifier() -> Any:
+    """The format page's verifier, which knows nothing of the library."""
+    found = re.search(r"<!-- verifier -->\n```python\n(.*?)```", FORMAT, re.DOTALL)
+    assert found is not None
+    assert len(found[1].splitlines()) < 60
+    names: dict[str, Any] = {"__name__": "verifier"}
+    exec(found[1], names)
+    return SimpleNamespace(**names)
+
+
+def test_the_worked_example_of_the_format_page_verifies(folder: Path):
+    """Both the page's verifier and the library read the page's own journal."""
+    found = re.search(r"<!-- journal: demo -->\n```json\n(.*?)```", FORMAT, re.DOTALL)
+    assert found is not None
+    (folder / "sessions").mkdir(parents=True)
+    path = folder / "sessions" / "demo.jsonl"
+    path.write_text(found[1])
+    version, head, unfinished = standalone_verifier().verify(str(path), "demo")
+    with StateStore(folder, durability="os") as store:
+        report = store.verify("demo")
+        session = store.load_session("demo")
+
+    assert (version, unfinished) == (3, 0)
+    assert report.ok
+    assert report.head == head
+    assert session is not None
+    assert session.agent_responses[0].content == "Hi, Ada."
+
+
+def test_the_standalone_verifier_agrees_with_the_library(store: StateStore, folder: Path):
+    """It accepts what was written, and finds every flipped bit."""
+    session = Session.with_id("ada", "s")
+    session.add_user_message("Hello, wörld")
+    store.save_session(session)
+    session.set_metadata("k", {"a": [1, None, True]})
+    store.save_session(session)
+    path = folder / "sessions" / "s.jsonl"
+    verifier = standalone_verifier()
+    whole = path.read_bytes()
+    copy = folder / "copy.jsonl"
+    missed = []
+    for bit in range(len(whole) * 8):
+        changed = bytearray(whole)
+        changed[bit // 8] ^= 1 << bit % 8
+        copy.write_bytes(changed)
+        try:
+            version, _, unfinished = verifier.verify(str(copy), "s")
+        except ValueError:
+            continue
+        if version == 3 and not unfinished:
+            missed.append(bit)
+
+    assert verifier.verify(str(path), "s")[:2] == (3, store.verify("s").head)
+    assert missed == []
+
+
+def test_the_format_page_names_every_event_type():
+    """A type that is stored is documented."""
+    assert [kind for kind in sorted(KNOWN_TYPES) if f"`{kind}`" not in FORMAT] == []
+
+
+def test_the_api_page_names_every_public_name():
+    """What can be imported, and what can be called, is documented."""
+    page = (ROOT / "docs/reference/api.md").read_text()
+    methods = [name for name in vars(StateStore) if not name.startswith("_")]
+
+    assert [name for name in [*journal.__all__, *methods] if f"`{name}" not in page] == []

@@ -1,1 +1,0 @@
-"""What maintainers run: demo, test, benchmarks."""
