@@ -50,7 +50,14 @@ class Disk:
 
     def open(self, path: str, *, write: bool = False, create: bool = False, exclusive: bool = False) -> int:
         """Open a file; a symlink in its place is refused. What is written goes to its end."""
-        flags = os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_RDWR | os.O_APPEND if write else os.O_RDONLY)
+        flags = (
+            os.O_CLOEXEC
+            | os.O_NOFOLLOW
+            | (
+                # Whatever stands in a file's place, a pipe too, must not make a reader wait.
+                os.O_RDWR | os.O_APPEND if write else os.O_RDONLY | os.O_NONBLOCK
+            )
+        )
         if create:
             flags |= os.O_CREAT
         if exclusive:

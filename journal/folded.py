@@ -127,7 +127,12 @@ class FoldedLog:
         """The state to fold on from: the snapshot's where it stands for a point of this journal."""
         self.log.start_at(beginning(self.session_id))
         self._adopting, self._snapshot_position, self._snapshot_bytes = None, self.log.position, 0
-        if isinstance(snapshot, Snapshot) and snapshot.marker is not None and snapshot.marker.fold == FOLD:
+        if (
+            isinstance(snapshot, Snapshot)
+            and snapshot.marker is not None
+            and snapshot.marker.fold == FOLD
+            and snapshot.session.id == self.session_id
+        ):
             position = snapshot.marker.position()
             if self.log.holds(position):
                 self.log.start_at(position)

@@ -11,18 +11,15 @@ from projections.events import SessionAdopted
 def is_foreign(disk: Disk, log: Log, snapshot: Snapshot) -> bool:
     """Whether the file says something that its journal does not know.
 
-    It is not, where it is a snapshot of ours, or still the file with which the journal began.
+    It does not, where it is a snapshot of ours, or still the file with which the journal began, or where
+    there is no record yet.
     """
-    return snapshot.marker is None and snapshot.text != _adopted_text(disk, log)
-
-
-def _adopted_text(disk: Disk, log: Log) -> bytes | None:
-    if log.fd is None:
-        return None
+    if snapshot.marker is not None or log.fd is None:
+        return False
     for _, line in Reader(disk, log.fd, log.path, beginning(log.session_id)):
         try:
-            event = decode_record(line).event
+            first = decode_record(line).event
         except Damage:
-            return None
-        return event.document.encode() if isinstance(event, SessionAdopted) else None
-    return None
+            return True
+        return not (isinstance(first, SessionAdopted) and first.document.encode() == snapshot.text)
+    return False

@@ -6,10 +6,10 @@ import random
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from journal import disk as disks
+from journal.edits import edits, is_edited
 from journal.errors import (
     CorruptRecordError,
     InvalidEventError,
@@ -23,9 +23,8 @@ from journal.folded import FoldedLog
 from journal.reader import Reader, TornTail, beginning
 from journal.record import Pending, event_bytes, outline, prepare
 from journal.tombstones import Tombstone, add_tombstone
-from projections.difference import difference, same_json
 from projections.events import Change, JournalRepaired, SessionAdopted, SessionCreated, SessionReplaced
-from projections.messages import AgentResponse, UserMessage, utc_now
+from projections.messages import utc_now
 from projections.session import Session, apply_event
 
 ANY: Final = -1
@@ -56,8 +55,8 @@ class Handle(FoldedLog):
             version = self.log.version
             if (key or retried_id) and batch:
                 after = max(version - len(batch), 0) if expected == ANY else expected
-                if self._was_written(after, batch, id=retried_id, key=key):
-                    return after + len(batch)
+                if (written := self._was_written(after, batch, id=retried_id, key=key)) is not None:
+                    return written.version
             if expected not in (version, seen, ANY):
                 raise VersionConflictError(self.session_id, version, expected)
             if not batch:
@@ -85,23 +84,28 @@ class Handle(FoldedLog):
             version = self.log.version
             if state.user_id != session.user_id and state.id:
                 raise OwnerMismatchError(self.session_id, session.user_id)
-            if expected not in (version, seen, ANY):
-                if retried_id and (written := self._was_written(expected, batch, id=retried_id)):
+            if retried_id and session.version < version:
+                written = self._was_written(session.version, batch, id=retried_id, anywhere=expected == ANY)
+                if written is not None:
                     # An earlier try got through after all: go on behind it.
-                    del changes[: written[0]]
-                    session.version = expected + written[1]
-                    return self.save(session, session.version, by=by)
+                    del changes[: written.records]
+                    session.version = written.version
+                    return self.save(session, expected if expected == ANY else session.version, by=by)
+            if expected not in (version, seen, ANY):
                 raise VersionConflictError(self.session_id, version, expected)
             is_behind = session.version not in (version, seen)
             if is_behind and state.id and changes and isinstance(changes[0].event, SessionCreated):
                 del changes[0], batch[0]  # it is there already
-            edited = session._user_messages.edited or session._agent_responses.edited
             self._fold(state, changes)
             # Behind (expected is ANY), its changes go on top of what others wrote.
-            if edited or not (is_behind or _same_but_messages(state, session)):
-                extra = self._difference(state, session)
-                self._fold(state, extra)
+            if is_edited(state, session) and not (is_behind and not _lists_edited(session)):
+                extra = edits(state, session)
                 batch += [prepare(change, by=by) for change in extra]
+                self._fold(state, extra)
+                # Noted from here on: a retry of this save must be known as one.
+                changes += extra
+                session.updated_at = state.updated_at
+                session._user_messages.edited = session._agent_responses.edited = False
             if batch:
                 version = self._write(state, batch)
             else:
@@ -206,22 +210,6 @@ class Handle(FoldedLog):
         except ValueError as error:
             raise InvalidEventError(f"an event cannot be folded: {error}") from None
 
-    def _difference(self, state: Session, session: Session) -> list[Change]:
-        """What was edited by hand, as events."""
-        for messages, kind in (
-            (session.user_messages, UserMessage),
-            (session.agent_responses, AgentResponse),
-        ):
-            for message in messages:
-                if type(message) is not kind:
-                    raise InvalidEventError(
-                        f"a {type(message).__name__} stands where a {kind.__name__} belongs"
-                    )
-        for moment in (session.created_at, session.updated_at):
-            if not isinstance(moment, datetime) or moment.utcoffset() is None:
-                raise InvalidEventError(f"{moment!r} is no time with an offset; give it a time zone")
-        return difference(state if state.id else None, session, now=utc_now())
-
     def _write(self, state: Session, batch: list[Pending]) -> int:
         """Put the batch on record; the state holds it already, and is the handle's again after that."""
         log = self.log
@@ -236,12 +224,17 @@ class Handle(FoldedLog):
         return state.version
 
     def _was_written(
-        self, after: int, batch: Sequence[Pending], *, id: str | None, key: str | None = None
-    ) -> tuple[int, int] | None:
-        """Whether the batch behind version `after` is an earlier try of this one.
+        self,
+        after: int,
+        batch: Sequence[Pending],
+        *,
+        id: str | None,
+        key: str | None = None,
+        anywhere: bool = False,
+    ) -> "_Written | None":
+        """The earlier try of this batch, if it stands right behind version `after` (or `anywhere` behind it).
 
-        How many of these records it holds, and how many records it has in all. Raises InvalidEventError
-        where the id or the key is the same and the content is not.
+        Raises InvalidEventError where the id or the key is the same and the content is not.
         """
         found: list[bytes] = []
         log = self.log
@@ -252,34 +245,35 @@ class Handle(FoldedLog):
             if said is None or said.seq <= after:
                 continue
             if not found and (said.key != key if key else said.id != id):
+                if anywhere:
+                    continue
                 return None
             found.append(event_bytes(line))
             if not said.more:
                 break
-        if not found:
+        if not found or said is None:
             return None
-        covered = min(len(found), len(batch))
-        if (key and len(found) != len(batch)) or found[:covered] != [raw for raw, _, _ in batch[:covered]]:
+        records = min(len(found), len(batch))
+        if (key and len(found) != len(batch)) or found[:records] != [raw for raw, _, _ in batch[:records]]:
             raise InvalidEventError(
-                f"{f'the key {key!r}' if key else f'the id {id}'} stands on record {after + 1} of session "
-                f"{self.session_id!r} with another content"
+                f"{f'the key {key!r}' if key else f'the id {id}'} stands on record "
+                f"{said.seq - len(found) + 1} of session {self.session_id!r} with another content"
             )
-        return covered, len(found)
+        return _Written(records, said.seq)
+
+
+class _Written(NamedTuple):
+    """How many records of a batch an earlier try wrote, and the version that it reached."""
+
+    records: int
+    version: int
+
+
+def _lists_edited(session: Session) -> bool:
+    return session._user_messages.edited or session._agent_responses.edited
 
 
 _FIRST_EVENTS = (SessionCreated, SessionAdopted, SessionReplaced)
-
-
-def _same_but_messages(one: Session, other: Session) -> bool:
-    return (
-        one.updated_at == other.updated_at
-        and one.user_id == other.user_id
-        and one.id == other.id
-        and one.active_seed_id == other.active_seed_id
-        and one.active_persona_id == other.active_persona_id
-        and one.created_at == other.created_at
-        and (not (one.metadata or other.metadata) or same_json(one.metadata, other.metadata))
-    )
 
 
 def _lend(state: Session) -> Session:
@@ -292,7 +286,8 @@ def _lend(state: Session) -> Session:
 
 
 def _take_back(state: Session, messages: int, responses: int) -> None:
-    """Make the state what it was before its lists were lent; an edited one stays with the borrower."""
+    """Make the state what it was before its lists were lent. One that was edited stays with the borrower."""
+    if state._user_messages.edited or state._agent_responses.edited:
+        return  # then the state is void, and the borrower's lists are what it says
     for lent, size in ((state._user_messages, messages), (state._agent_responses, responses)):
-        if not lent.edited:
-            lent.cut(size)
+        lent.cut(size)

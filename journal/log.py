@@ -110,7 +110,7 @@ class Log:
 
     def holds(self, position: Position) -> bool:
         """Whether the record that ends at this position is the one that it names."""
-        if self.fd is None or position.offset > self.disk.status_of(self.fd).st_size:
+        if self.fd is None or not 0 <= position.offset <= self.disk.status_of(self.fd).st_size:
             return False
         if position.offset == 0:
             return position == beginning(self.session_id)

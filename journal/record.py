@@ -74,7 +74,12 @@ def prepare(
 
     Raises InvalidEventError.
     """
-    raw = encode_event(change.event)
+    event = change.event
+    if type(event) is UserMessageAdded or type(event) is AgentResponseAdded:
+        timestamp = event.timestamp
+        if timestamp is not None and not _is_utc(timestamp):
+            change.event = event = msgspec.structs.replace(event, timestamp=_to_utc(timestamp))
+    raw = encode_event(event)
     try:
         tail, salt = _drawn.pop()
     except IndexError:
@@ -82,7 +87,7 @@ def prepare(
     if change.id is None:
         change.id = _uuid7(tail)
     at = change.at
-    if at.tzinfo is not UTC:
+    if not _is_utc(at):
         at = change.at = _to_utc(at)
     moment = _encode(at)
     if len(moment) != 29:  # no fraction: six digits all the same
@@ -104,11 +109,14 @@ def encode_event(event: Event) -> bytes:
         raw = _raw_of_unknown(event)
     else:
         try:
-            if type(event) is not UserMessageAdded and type(event) is not AgentResponseAdded:
+            if type(event) is SessionReplaced:
+                check_json(event.session.metadata, deepest=MAX_DEPTH + 1)
+            elif type(event) is not UserMessageAdded and type(event) is not AgentResponseAdded:
                 check_json(_free_json(event))
             raw = _encode(event)
-            # What is written must be what a reader accepts: the types are checked by reading it back.
-            _decode_known(raw)
+            # What is written must come back as it is: a wrong type, or a tuple for a list, does not.
+            if _decode_known(raw) != event:
+                raise InvalidEventError(f"{type(event).__name__}: a value would come back as another one")
         except InvalidEventError:
             raise
         except UnicodeEncodeError:
@@ -334,8 +342,6 @@ def _free_json(event: Event) -> Json:
             return event.arguments
         case ToolReturned():
             return [event.result, event.duration_ms]
-        case SessionReplaced():
-            return event.session.metadata
         case _:
             return None
 
@@ -357,10 +363,17 @@ def _encode_texts(by: str | None, cause: str | None, key: str | None) -> bytes:
     return texts
 
 
+def _is_utc(at: datetime) -> bool:
+    return isinstance(at, datetime) and at.tzinfo is UTC
+
+
 def _to_utc(at: datetime) -> datetime:
-    if at.utcoffset() is None:
-        raise InvalidEventError(f"the time {at.isoformat()} has no offset; give it a time zone")
-    return at.astimezone(UTC)
+    if not isinstance(at, datetime) or at.utcoffset() is None:
+        raise InvalidEventError(f"{at!r} is no time with an offset; give it a time zone")
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise InvalidEventError(f"the time {at.isoformat()} cannot be told in UTC") from None
 
 
 def _base64(raw: bytes) -> bytes:

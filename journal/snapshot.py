@@ -57,7 +57,10 @@ def read_snapshot(disk: Disk, path: str) -> Snapshot | None:
 
     Raises CorruptSnapshotError where the file is no session.
     """
-    data = read_file(disk, path)
+    try:
+        data = read_file(disk, path)
+    except OSError as error:  # a folder, a link: whatever it is, it is no session file
+        raise CorruptSnapshotError(path, str(error.strerror)) from error
     if data is None:
         return None
     document: SessionDocument

@@ -258,7 +258,13 @@ class StateStore:
         """
         if session_id is not None:
             return verify_session(self._disk, self._layout, session_id)
-        return Report.of_all(verify_session(self._disk, self._layout, each) for each in self.session_ids())
+        return Report.of_all(self._verify_one(each) for each in self.session_ids())
+
+    def _verify_one(self, session_id: str) -> Report:
+        try:
+            return verify_session(self._disk, self._layout, session_id)
+        except (JournalError, OSError) as error:  # a name that is no id, no file in a file's place
+            return Report(ok=False, findings=[str(error)])
 
     def diagnose(self, session_id: str) -> Diagnosis:
         """Say what is wrong with a session, and the steps that would mend it. Changes nothing."""

@@ -94,7 +94,9 @@ def _snapshot(disk: Disk, log: Log, path: str, findings: list[str], notes: list[
         else:
             findings.append(str(error))
         return None
-    if snapshot is not None and not has_journal:
+    if snapshot is not None and snapshot.session.id != log.session_id:
+        findings.append(f"{path}: it holds the session {snapshot.session.id!r}, not {log.session_id!r}.")
+    elif snapshot is not None and not has_journal:
         notes.append(f"{path}: another program's session file. It has no journal yet: nothing proves it.")
     elif snapshot is not None and is_foreign(disk, log, snapshot):
         findings.append(_rewritten(path))

@@ -1,7 +1,7 @@
 """The difference of two sessions, as the events that lead from one to the other."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 
 from msgspec import structs
 
@@ -18,7 +18,7 @@ from projections.events import (
     UserMessageAdded,
 )
 from projections.messages import AgentResponse, UserMessage
-from projections.session import Session
+from projections.session import Message, Session
 
 
 def difference(old: Session | None, new: Session, *, now: datetime) -> list[Change]:
@@ -54,13 +54,20 @@ def is_same(old: Session, new: Session) -> bool:
 
 
 def same_json(one: Json, other: Json) -> bool:
-    """Whether two JSON values are the same, types included."""
+    """Whether two JSON values are the same, types included. Nested too deep to tell: no."""
+    try:
+        return _same(one, other)
+    except RecursionError:
+        return False
+
+
+def _same(one: Json, other: Json) -> bool:
     if type(one) is not type(other):
         return False
     if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(same_json(one[key], other[key]) for key in one)
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
     if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(same_json, one, other))
+        return len(one) == len(other) and all(map(_same, one, other))
     return one == other and (one != 0 or str(one) == str(other))  # 0.0 is not -0.0
 
 
@@ -128,7 +135,17 @@ def _end_at(changes: list[Change], updated_at: datetime) -> None:
             change.event = structs.replace(event, timestamp=None)
 
 
+def _in_utc(message: Message) -> Message:
+    """The message with its time in UTC: an offset with seconds has no place in a document."""
+    if message.timestamp.tzinfo is UTC:
+        return message
+    return structs.replace(message, timestamp=message.timestamp.astimezone(UTC))
+
+
 def _replacement(new: Session, updated_at: datetime) -> Change:
     document = new.copy().to_document()
-    document.updated_at = updated_at
+    document.created_at = new.created_at.astimezone(UTC)
+    document.updated_at = updated_at.astimezone(UTC)
+    document.user_messages = [_in_utc(message) for message in new.user_messages]
+    document.agent_responses = [_in_utc(response) for response in new.agent_responses]
     return Change(event=SessionReplaced(session=document), at=updated_at)

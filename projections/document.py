@@ -64,6 +64,8 @@ def parse_document(text: str) -> SessionDocument:
             if isinstance(message, dict):
                 place = f"$.{name}[{index}]"
                 _refuse_repeated(message, kind, place)
+                if "timestamp" not in message:
+                    raise ValueError(f"missing required field `timestamp` - at `{place}`")
                 _read_times(message, ("timestamp",), place)
     _read_times(loaded, ("created_at", "updated_at"), "$")
     if _depth(loaded.get("metadata")) > MAX_METADATA_DEPTH + 1:

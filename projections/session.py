@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, Self, TypeVar, assert_never
 
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from projections.document import Json, SessionDocument, parse_document
 from projections.events import (
@@ -49,7 +49,13 @@ class MessageList(list[Message]):
         list.__delitem__(self, slice(size, None))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (list(self),)
+        return _restored, (list(self), self.edited)
+
+
+def _restored(messages: list[Any], edited: bool) -> MessageList[Any]:
+    restored = MessageList(messages)
+    restored.edited = edited
+    return restored
 
 
 def _noting_the_edit(name: str) -> Callable[..., Any]:
@@ -212,7 +218,7 @@ class Session:
         twin._user_messages.edited = self._user_messages.edited
         twin._agent_responses.edited = self._agent_responses.edited
         twin.metadata = self.copy_metadata()
-        twin._unsaved = list(self._unsaved or ())
+        twin._unsaved = [structs.replace(change) for change in self._unsaved or ()]
         return twin
 
     def copy_metadata(self) -> dict[str, Json]:
@@ -366,4 +372,9 @@ class SessionProjection:
 
 def _own(value: Json) -> Json:
     """A value that nobody else can edit."""
-    return copy.deepcopy(value) if isinstance(value, dict | list) else value
+    if not isinstance(value, dict | list):
+        return value
+    try:
+        return copy.deepcopy(value)
+    except RecursionError:
+        return value  # nested so deep that no store takes it: the save says so

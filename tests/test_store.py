@@ -114,6 +114,7 @@ def test_what_is_not_there_loads_as_none(store, folder):
     assert not folder.exists()
 
 
+@settings(max_examples=300)
 @given(st.lists(st.lists(acts(), max_size=4), min_size=1, max_size=5), st.data())
 def test_any_sequence_of_saved_sessions_loads_back_equal(rounds, data):
     """By methods and by hand, in several stores that take turns, with snapshots in between."""
@@ -139,6 +140,7 @@ def test_any_sequence_of_saved_sessions_loads_back_equal(rounds, data):
         assert one.save_session(session) == session.version
 
 
+@settings(max_examples=300)
 @given(st.lists(st.lists(acts(), max_size=3), min_size=1, max_size=4), st.booleans())
 def test_any_sequence_of_updates_loads_back_equal(rounds, compact):
     """update_session_with saves what its function did, by methods and by hand."""
@@ -385,6 +387,25 @@ def test_update_tries_again_on_a_conflict(store, other):
     assert contents(store.load_session("s")) == ["a", "theirs", "mine"]
 
 
+@pytest.mark.parametrize("by_hand_first", [True, False])
+def test_an_update_may_edit_one_list_by_hand_and_add_to_the_other_by_a_method(store, by_hand_first):
+    """Neither change undoes the other."""
+    conversation(store, "a")
+
+    def change(session):
+        if by_hand_first:
+            session.agent_responses.append(AgentResponse("by hand"))
+        session.add_user_message("b")
+        if not by_hand_first:
+            session.agent_responses.append(AgentResponse("by hand"))
+
+    store.update_session_with("s", change)
+
+    for session in (store.load_session("s"), fresh(store)):
+        assert contents(session) == ["a", "b"]
+        assert [response.content for response in session.agent_responses] == ["by hand"]
+
+
 def test_an_update_that_raises_writes_nothing(store, journal_file):
     """Neither its methods' changes nor its edits by hand stay, in the file or in memory."""
     conversation(store, "a")
@@ -423,6 +444,7 @@ def test_an_update_refused_for_its_value_leaves_the_session_as_it_was(store):
     assert contents(store.load_session("s")) == contents(fresh(store)) == ["a", "c"]
 
 
+@settings(max_examples=300)
 @given(st.lists(acts(), max_size=4), st.lists(acts(), min_size=1, max_size=4))
 def test_a_session_that_leaked_out_of_an_update_is_harmless(inside, outside):
     """Whatever is done with it, its lists and its metadata later: the store's answers stay the truth."""
