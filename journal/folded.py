@@ -45,8 +45,7 @@ class FoldedLog:
         self._snapshot_path = layout.snapshot(session_id)
         self._state: Session | None = None
         self._incarnation = 0  # of the log that the state was folded from
-        self._snapshot_position: Position = beginning(session_id)
-        self._snapshot_bytes = 0
+        self._plan_snapshot(beginning(session_id), 0)
         self._snapshot_file: object = None  # which file this handle wrote there last
         self._adopting: Snapshot | None = None  # another program's file, while there is no record beside it
 
@@ -126,7 +125,8 @@ class FoldedLog:
     def _start(self, snapshot: "Snapshot | CorruptSnapshotError | None") -> Session:
         """The state to fold on from: the snapshot's where it stands for a point of this journal."""
         self.log.start_at(beginning(self.session_id))
-        self._adopting, self._snapshot_position, self._snapshot_bytes = None, self.log.position, 0
+        self._adopting = None
+        self._plan_snapshot(self.log.position, 0)
         if (
             isinstance(snapshot, Snapshot)
             and snapshot.marker is not None
@@ -136,7 +136,7 @@ class FoldedLog:
             position = snapshot.marker.position()
             if self.log.holds(position):
                 self.log.start_at(position)
-                self._snapshot_position, self._snapshot_bytes = position, snapshot.size_bytes
+                self._plan_snapshot(position, snapshot.size_bytes)
                 snapshot.session.version = position.version
                 return snapshot.session
         if isinstance(snapshot, Snapshot) and self.log.size():
@@ -184,20 +184,27 @@ class FoldedLog:
                 return False
             return self._snapshot_position != self.log.position and self._write_snapshot()
 
-    def _snapshot_if_due(self) -> None:
-        """Keep loading within a constant factor of the state, and all snapshots within one of the journal."""
-        behind = self.log.offset - self._snapshot_position.offset
-        if behind > max(SNAPSHOT_AFTER_BYTES, self._snapshot_bytes) or self._setting.always_snapshot:
-            try:
-                self._write_snapshot()
-            except OSError as error:
-                # The records are on disk and acknowledged; their snapshot can wait.
-                warnings.warn(
-                    f"{self._snapshot_path} could not be written: {error.strerror}. The journal is complete; "
-                    "the next save tries again.",
-                    JournalWarning,
-                    stacklevel=2,
-                )
+    def _plan_snapshot(self, position: Position, size_bytes: int) -> None:
+        """Note which snapshot there is, and when the next one is due.
+
+        Loading stays within a constant factor of the state's size, and all snapshots together within one
+        of the journal's.
+        """
+        self._snapshot_position = position
+        wait = 0 if self._setting.always_snapshot else max(SNAPSHOT_AFTER_BYTES, size_bytes)
+        self._snapshot_due = position.offset + wait
+
+    def _write_due_snapshot(self) -> None:
+        try:
+            self._write_snapshot()
+        except OSError as error:
+            # The records are on disk and acknowledged; their snapshot can wait.
+            warnings.warn(
+                f"{self._snapshot_path} could not be written: {error.strerror}. The journal is complete; "
+                "the next save tries again.",
+                JournalWarning,
+                stacklevel=2,
+            )
 
     def _write_snapshot(self) -> bool:
         disk, path, position = self._setting.disk, self._snapshot_path, self.log.position
@@ -208,7 +215,7 @@ class FoldedLog:
                 return False
         assert self._state is not None
         size = write_snapshot(disk, path, self._state, position, durable=self._setting.durable)
-        self._snapshot_position, self._snapshot_bytes = position, size
+        self._plan_snapshot(position, size)
         self._snapshot_file = _identity(disk, path)
         return True
 

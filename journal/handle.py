@@ -220,7 +220,8 @@ class Handle(FoldedLog):
             batch = [prepare(Change(event=adopted, at=utc_now())), *batch]
         state.version = log.append(batch)
         self._state, self._incarnation, self._adopting = state, log.incarnation, None
-        self._snapshot_if_due()
+        if log.offset > self._snapshot_due:
+            self._write_due_snapshot()
         return state.version
 
     def _was_written(

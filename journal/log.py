@@ -24,6 +24,7 @@ class Log:
 
     def __init__(self, disk: Disk, path: str, session_id: str, *, durable: bool) -> None:
         self.disk, self.path, self.session_id, self.durable = disk, path, session_id, durable
+        self._path = os.fsencode(path)  # for the one call of every save that takes a path
         self.mutex = threading.RLock()
         self.using = _Using(self)
         self.exclusive = _Exclusive(self, create=True)
@@ -142,26 +143,28 @@ class Log:
         offset = self.offset
         assert offset == self._size, "append only at the end that was read"
         data, version, chain = encode_batch(batch, self.version, self.chain)
-        self._write(data, offset)
+        assert self.fd is not None
+        try:
+            if (written := self.disk.write(self.fd, data)) != len(data):
+                disks.write_whole(self.disk, self.fd, data[written:])
+        except OSError as error:
+            self._undo(offset, error)
+        if self.durable:
+            self._sync()
+        self._new_names = False
         self._size = self.offset = offset + len(data)
         self.version, self.chain = version, chain
         return version
 
-    def _write(self, data: bytes, offset: int) -> None:
+    def _sync(self) -> None:
         assert self.fd is not None
         try:
-            disks.write_whole(self.disk, self.fd, data)
+            self.disk.sync(self.fd)
+            if self._new_names:
+                self.disk.sync_folder(os.path.dirname(self.path))
         except OSError as error:
-            self._undo(offset, error)
-        if self.durable:
-            try:
-                self.disk.sync(self.fd)
-                if self._new_names:
-                    self.disk.sync_folder(os.path.dirname(self.path))
-            except OSError as error:
-                # Never retried: the kernel may have dropped the pages and call the next sync a success.
-                self._die(f"syncing failed: {error.strerror}", error)
-        self._new_names = False
+            # Never retried: the kernel may have dropped the pages and call the next sync a success.
+            self._die(f"syncing failed: {error.strerror}", error)
 
     def _undo(self, offset: int, error: OSError) -> None:
         """Cut a part of a batch off again, so that the session is as before; always raises."""
@@ -257,7 +260,7 @@ class Log:
         if self.is_dead:
             raise DurabilityError(self.path, self._reason, outcome_unknown=True)
 
-    def _lock(self, *, create: bool) -> None:
+    def _lock(self, create: bool) -> None:
         if self._fork_generation != disks.fork_generation or self.is_dead:
             self._check_alive()
         while True:
@@ -267,7 +270,7 @@ class Log:
                     return
             self.disk.flock(self.fd, LOCK_EX)
             try:
-                status = self.disk.lstat(self.path)
+                status = self.disk.lstat(self._path)
                 if status.st_ino == self._inode:
                     self._size = status.st_size
                     break
@@ -275,8 +278,9 @@ class Log:
                 pass
             # Deleted, restored or erased while we waited: this lock holds a file that nobody sees.
             self._let_go()
-        self._check_continuity()
         self.is_current = self._size == self.offset
+        if not self.is_current:
+            self._check_continuity()
 
 
 class _Using:
@@ -318,7 +322,7 @@ class _Exclusive:
         log._users += 1
         try:
             if log._held == 0:
-                log._lock(create=self._create)
+                log._lock(self._create)
         except BaseException:
             self._unlock(log)
             raise

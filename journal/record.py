@@ -84,15 +84,15 @@ def prepare(
         tail, salt = _drawn.pop()
     except IndexError:
         tail, salt = _draw()
-    if change.id is None:
-        change.id = _uuid7(tail)
-    at = change.at
-    if not _is_utc(at):
+    id, at = change.id, change.at
+    if id is None:
+        id = change.id = _uuid7(tail)
+    if at.__class__ is not datetime or at.tzinfo is not UTC:
         at = change.at = _to_utc(at)
     moment = _encode(at)
     if len(moment) != 29:  # no fraction: six digits all the same
         moment = b'"%bZ"' % at.isoformat(timespec="microseconds")[:26].encode()
-    head = b'"id":"%b","at":%b' % (change.id.encode(), moment)
+    head = b'"id":"%b","at":%b' % (id.encode(), moment)
     by, cause, key = change.by or by, change.cause or cause, change.key or key
     if by is not None or cause is not None or key is not None:
         head += _encode_texts(by, cause, key)
@@ -109,6 +109,10 @@ def encode_event(event: Event) -> bytes:
         raw = _raw_of_unknown(event)
     else:
         try:
+            if _is_plain_text(event):
+                raw = _encode(event)
+                if len(raw) <= MAX_EVENT_BYTES:
+                    return raw
             if type(event) is SessionReplaced:
                 check_json(event.session.metadata, deepest=MAX_DEPTH + 1)
             elif type(event) is not UserMessageAdded and type(event) is not AgentResponseAdded:
@@ -130,6 +134,21 @@ def encode_event(event: Event) -> bytes:
             f"{type(event).__name__}: {len(raw):,} bytes, over the {MAX_EVENT_BYTES:,} that a record may hold"
         )
     return raw
+
+
+def _is_plain_text(event: Event) -> bool:
+    """Whether it is one of the commonest events, with nothing in it that could come back as another value."""
+    if type(event) is UserMessageAdded:
+        return type(event.content) is str and event.timestamp is None
+    return (
+        type(event) is AgentResponseAdded
+        and type(event.content) is str
+        and event.timestamp is None
+        and event.session_id is None
+        and event.seed_id is None
+        and event.phase_reached is None
+        and event.evaluation_passed is None
+    )
 
 
 def check_json(value: object, *, deepest: int = MAX_DEPTH) -> None:

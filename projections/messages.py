@@ -1,6 +1,7 @@
 """What was said: a user's message and an agent's answer, as values."""
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated
 
 from msgspec import Meta, Struct, field
@@ -9,9 +10,8 @@ from msgspec import Meta, Struct, field
 Moment = Annotated[datetime, Meta(tz=True)]
 
 
-def utc_now() -> datetime:
-    """The present moment, UTC, in microseconds."""
-    return datetime.now(UTC)
+# The present moment, UTC, in microseconds. Not a function of its own: each change of a session asks for it.
+utc_now = partial(datetime.now, UTC)
 
 
 class UserMessage(Struct, frozen=True, gc=False):
