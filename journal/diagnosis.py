@@ -192,9 +192,9 @@ def _compare_snapshot(found: Found, position: Position) -> None:
 def _is_newer(setting: Setting, log: Log, problem: TornTail | CorruptRecordError | None) -> bool:
     if not isinstance(problem, CorruptRecordError) or log.fd is None:
         return False
-    _, line = next(lines(setting.disk, log.fd, problem.offset), (0, None))
+    _, line = next(lines(setting.disk, log.fd, problem.offset), (0, b""))
     try:
-        version = msgspec.json.decode(line or b"", type=dict[str, object]).get("v")
+        version = msgspec.json.decode(line, type=dict[str, object]).get("v")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return False
     return isinstance(version, int) and version > FORMAT_VERSION

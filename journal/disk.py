@@ -15,7 +15,7 @@ except ImportError:  # pragma: no cover
     ) from None
 
 LOCK_EX, LOCK_SH, LOCK_UN = fcntl.LOCK_EX, fcntl.LOCK_SH, fcntl.LOCK_UN
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 18
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
 TEMPORARY_ENDING = ".tmp"

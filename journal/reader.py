@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from journal.disk import CHUNK_BYTES, Disk
 from journal.errors import CorruptRecordError
-from journal.record import MAX_LINE_BYTES, Damage, Outline, check_line, first_chain, outline
+from journal.record import MAX_LINE_BYTES, Damage, Outline, Place, check_lines, first_chain, outline
 
 _RECORD = b'{"v":1,"seq":'
 # A hostile line may hold millions of beginnings; a torn batch or a lost newline, a few.
@@ -53,34 +53,32 @@ class Reader:
         return Position(self._version, self._chain, self._offset)
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
-        version, chain, offset = self._version, self._chain, self._offset
+        version, chain = self._version, self._chain
         batch: list[tuple[int, bytes]] = []
-        more = 0
-        for at, line in lines(self.disk, self.fd, offset):
-            if line is None:
-                break
-            try:
-                if len(line) > MAX_LINE_BYTES:
-                    raise Damage(f"a line of over {MAX_LINE_BYTES:,} bytes", altered=False)
-                chain, following = check_line(line, version + 1, chain)
-                if more and following != more - 1:
-                    raise Damage("its batch does not add up", altered=True)
-            except Damage as damage:
+        before: Place | None = None
+        for at, block in _blocks(self.disk, self.fd, self._offset):
+            chains, places, damage = check_lines(block, version + 1, chain)
+            for line, chain, place in zip(block, chains, places, strict=False):
+                version += 1
+                if place is None and before is None:
+                    self._version, self._chain, self._offset = version, chain, at + len(line) + 1
+                    yield at, line
+                else:
+                    if not _follows(place, before, version):
+                        damage = Damage("its batch does not add up", altered=True)
+                        version -= 1
+                        break
+                    batch.append((at, line))
+                    before = place
+                    if place is not None and not place[0]:
+                        self._version, self._chain, self._offset = version, chain, at + len(line) + 1
+                        yield from batch
+                        batch, before = [], None
+                at += len(line) + 1
+            if damage is not None:
                 self._explain(damage.reason, at, version + 1, torn=not damage.altered)
                 self.salvaged = batch
                 return
-            version += 1
-            if following or more:
-                more = following
-                batch.append((at, line))
-                if more:
-                    continue
-                self._version, self._chain, self._offset = version, chain, at + len(line) + 1
-                yield from batch
-                batch.clear()
-            else:
-                self._version, self._chain, self._offset = version, chain, at + len(line) + 1
-                yield at, line
         if (size := self.disk.status_of(self.fd).st_size) > self._offset:
             # Nothing stood behind it when it was read: what a crash, or a writer at work, leaves.
             self.rest = TornTail(self._offset, size - self._offset, "the last batch is incomplete")
@@ -103,7 +101,16 @@ class Reader:
 
     def _lines_from(self, offset: int) -> Iterator[bytes]:
         """The complete lines from the one at `offset` on."""
-        return (line for _, line in lines(self.disk, self.fd, offset) if line is not None)
+        return (line for _, line in lines(self.disk, self.fd, offset))
+
+
+def _follows(place: Place | None, before: Place | None, seq: int) -> bool:
+    """Whether a record's place in its batch fits the place of the record before it; None: it stands alone."""
+    if place is None:
+        return False
+    if before is None:
+        return place[0] > 0 and place[1] == seq
+    return place == (before[0] - 1, before[1])
 
 
 def _records_in(line: bytes) -> Iterator[Outline]:
@@ -117,29 +124,35 @@ def _records_in(line: bytes) -> Iterator[Outline]:
         at = line.find(_RECORD, at + 1)
 
 
-def lines(disk: Disk, fd: int, offset: int) -> Iterator[tuple[int, bytes | None]]:
-    """Each line from a byte on, without its newline, with its offset; None for an unfinished last one.
+def lines(disk: Disk, fd: int, offset: int) -> Iterator[tuple[int, bytes]]:
+    """Each complete line from a byte on, without its newline, with its offset."""
+    for at, block in _blocks(disk, fd, offset):
+        for line in block:
+            yield at, line
+            at += len(line) + 1
 
-    Splits on newline bytes alone. A line that is longer than any record can be comes cut short, so that
-    memory stays bounded; it is no record whatever it holds.
+
+def _blocks(disk: Disk, fd: int, offset: int) -> Iterator[tuple[int, list[bytes]]]:
+    """The complete lines from a byte on, without their newlines, a chunk's worth at a time, with the offset.
+
+    Splits on newline bytes alone. A line that is longer than any record can be comes cut short, in a block
+    of its own, so that memory stays bounded; it is no record whatever it holds.
     """
     rest = b""
     at = offset
     while chunk := disk.read(fd, CHUNK_BYTES, offset):
         offset += len(chunk)
-        found = (rest + chunk).split(b"\n")
-        rest = found.pop()
-        for line in found:
-            yield at, line
-            at += len(line) + 1
+        block = (rest + chunk).split(b"\n")
+        rest = block.pop()
+        if block:
+            yield at, block
+            at = offset - len(rest)
         if len(rest) > MAX_LINE_BYTES:
             offset = _after_newline(disk, fd, offset)
             if offset < 0:
-                break
-            yield at, rest
+                return
+            yield at, [rest]
             rest, at = b"", offset
-    if rest:
-        yield at, None
 
 
 def _after_newline(disk: Disk, fd: int, offset: int) -> int:

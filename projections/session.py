@@ -1,6 +1,5 @@
 """Session: the current state of a conversation, and its fold."""
 
-import copy
 import uuid
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -372,9 +371,15 @@ class SessionProjection:
 
 def _own(value: Json) -> Json:
     """A value that nobody else can edit."""
-    if not isinstance(value, dict | list):
-        return value
     try:
-        return copy.deepcopy(value)
+        return _copied(value)
     except RecursionError:
         return value  # nested so deep that no store takes it: the save says so
+
+
+def _copied(value: Json) -> Json:
+    if isinstance(value, dict):
+        return {key: _copied(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_copied(each) for each in value]
+    return value
