@@ -17,8 +17,8 @@ from projections.events import (
     SessionReplaced,
     UserMessageAdded,
 )
-from projections.messages import AgentResponse, UserMessage
-from projections.session import Message, Session
+from projections.messages import UserMessage
+from projections.session import Message, Session, answered
 
 
 def difference(old: Session | None, new: Session, *, now: datetime) -> list[Change]:
@@ -88,22 +88,11 @@ def _messages_added(old: Session, new: Session) -> Iterator[Event]:
         if users and (not agents or users[0].timestamp <= agents[0].timestamp):
             yield _said(users.pop(0))
         else:
-            yield _answered(agents.pop(0))
+            yield answered(agents.pop(0))
 
 
 def _said(message: UserMessage) -> Event:
     return UserMessageAdded(content=message.content, timestamp=message.timestamp)
-
-
-def _answered(response: AgentResponse) -> Event:
-    return AgentResponseAdded(
-        content=response.content,
-        session_id=response.session_id,
-        seed_id=response.seed_id,
-        phase_reached=response.phase_reached,
-        evaluation_passed=response.evaluation_passed,
-        timestamp=response.timestamp,
-    )
 
 
 def _settings_changed(old: Session, new: Session) -> Iterator[Event]:

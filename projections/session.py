@@ -168,14 +168,7 @@ class Session:
         if isinstance(response, str):
             event = AgentResponseAdded(content=response)
         else:
-            event = AgentResponseAdded(
-                content=response.content,
-                session_id=response.session_id,
-                seed_id=response.seed_id,
-                phase_reached=response.phase_reached,
-                evaluation_passed=response.evaluation_passed,
-                timestamp=response.timestamp,
-            )
+            event = answered(response)
         self._change(event, at)
 
     def set_active_seed(self, seed_id: str | None) -> None:
@@ -313,6 +306,18 @@ class Session:
             )
         self._unsaved.append(Change(event=event, at=at))
         apply_event(self, event, at)
+
+
+def answered(response: AgentResponse) -> AgentResponseAdded:
+    """The event that adds just this response, with its time."""
+    return AgentResponseAdded(
+        content=response.content,
+        session_id=response.session_id,
+        seed_id=response.seed_id,
+        phase_reached=response.phase_reached,
+        evaluation_passed=response.evaluation_passed,
+        timestamp=response.timestamp,
+    )
 
 
 def apply_event(session: Session, event: Event, at: datetime) -> None:

@@ -1,4 +1,4 @@
-"""The docs: every Python block runs, top to bottom of its page, in an empty folder; the format page is exact."""
+"""The docs: every Python block runs, top to bottom of its page; links lead somewhere; the format is exact."""
 
 import re
 from pathlib import Path
