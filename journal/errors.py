@@ -17,9 +17,11 @@ class VersionConflictError(JournalError):
     """The writer had not seen the latest version; nothing was written."""
 
     def __init__(self, session_id: str, version: int, expected: int) -> None:
+        found = f"is at version {version}, expected {expected}"
+        if version == expected:
+            found = f"was deleted, and another one is at version {version} under its id"
         super().__init__(
-            f"session {session_id!r} is at version {version}, expected {expected}; "
-            "nothing was written. Load it again, decide again, retry."
+            f"session {session_id!r} {found}; nothing was written. Load it again, decide again, retry."
         )
         self.session_id = session_id
         self.version = version

@@ -119,6 +119,7 @@ class FoldedLog:
             state = self._adopt(snapshot) or state
         elif state.id != self.session_id:
             raise self._corrupt(1, f"it holds the session {state.id!r}, not {self.session_id!r}")
+        state._chain = self.log.chain
         self._state, self._incarnation = state, self.log.incarnation
         return state
 
@@ -153,8 +154,8 @@ class FoldedLog:
         """A session file without a journal is a session: another program wrote it."""
         if isinstance(snapshot, CorruptSnapshotError):
             raise snapshot
-        if snapshot is None:
-            return None
+        if snapshot is None or self._setting.disk.status(self._snapshot_path) is None:
+            return None  # or it was deleted, the snapshot first, while we read
         if snapshot.session.id != self.session_id:
             raise CorruptSnapshotError(self._snapshot_path, f"it holds the session {snapshot.session.id!r}")
         self._adopting = snapshot
@@ -180,7 +181,7 @@ class FoldedLog:
     def compact(self) -> bool:
         """Bring the snapshot up to date; True if it had to be written."""
         with self.log.existing:
-            if self.read() is None or self._adopting is not None:
+            if self.log.fd is None or self.read() is None or self._adopting is not None:
                 return False
             return self._snapshot_position != self.log.position and self._write_snapshot()
 

@@ -51,7 +51,7 @@ class Handle(FoldedLog):
         ]
         # To assert a version must not create a file.
         with self.log.exclusive if batch else self.log.existing:
-            state, seen = self._begin()
+            state, (seen, _) = self._begin()
             version = self.log.version
             if (key or retried_id) and batch:
                 after = max(version - len(batch), 0) if expected == ANY else expected
@@ -80,7 +80,7 @@ class Handle(FoldedLog):
         retried_id = changes[0].id if changes else None
         batch = [prepare(change, by=by) for change in changes]
         with self.log.exclusive:
-            state, seen = self._begin()
+            state, (seen, seen_chain) = self._begin()
             version = self.log.version
             if state.user_id != session.user_id and state.id:
                 raise OwnerMismatchError(self.session_id, session.user_id)
@@ -89,11 +89,12 @@ class Handle(FoldedLog):
                 if written is not None:
                     # An earlier try got through after all: go on behind it.
                     del changes[: written.records]
-                    session.version = written.version
+                    session.version, session._chain = written.version, None
                     return self.save(session, expected if expected == ANY else session.version, by=by)
-            if expected not in (version, seen, ANY):
+            is_another = session.version == seen and session._chain not in (seen_chain, None)
+            if expected not in (version, seen, ANY) or (is_another and expected != ANY):
                 raise VersionConflictError(self.session_id, version, expected)
-            is_behind = session.version not in (version, seen)
+            is_behind = session.version not in (version, seen) or is_another
             if is_behind and state.id and changes and isinstance(changes[0].event, SessionCreated):
                 del changes[0], batch[0]  # it is there already
             self._fold(state, changes)
@@ -113,7 +114,7 @@ class Handle(FoldedLog):
             if is_behind:
                 session._become(state.to_document())
             session.updated_at = state.updated_at
-            session.version = version
+            session.version, session._chain = version, self.log.chain
             session._user_messages.edited = session._agent_responses.edited = False
             changes.clear()
             return version
@@ -148,8 +149,11 @@ class Handle(FoldedLog):
     def delete(self, *, by: str | None, why: str | None) -> bool:
         """Remove the journal and the snapshot, and leave a tombstone. See StateStore.delete_session."""
         setting, log = self._setting, self.log
-        with log.existing:
-            if log.fd is None and setting.disk.status(self._snapshot_path) is None:
+        if all(setting.disk.status(path) is None for path in (log.path, self._snapshot_path)):
+            return False
+        # A session without a journal is locked, too: by an empty one, which goes again.
+        with log.exclusive:
+            if not log.size() and setting.disk.status(self._snapshot_path) is None:
                 return False
             setting.mark(self.session_id)
             with contextlib.suppress(JournalError):  # what cannot be read can be deleted all the same
@@ -168,8 +172,8 @@ class Handle(FoldedLog):
             disks.remove_file(setting.disk, log.path, durable=setting.durable)
             return True
 
-    def _begin(self) -> tuple[Session, int]:
-        """Under the lock: catch up, repair a torn tail; the state, and the version before that repair.
+    def _begin(self) -> tuple[Session, tuple[int, bytes]]:
+        """Under the lock: catch up, repair a torn tail; the state, and version and chain before that repair.
 
         Raises CorruptRecordError: nothing is written after damage.
         """
@@ -179,10 +183,10 @@ class Handle(FoldedLog):
             state = self._catch_up()
             if isinstance(log.rest, CorruptRecordError):
                 raise log.rest
-        version = log.version
+        seen = log.version, log.chain
         if isinstance(log.rest, TornTail):
             self._repair_tail(state, log.rest)
-        return state, version
+        return state, seen
 
     def _repair_tail(self, state: Session, tail: TornTail) -> None:
         path = self.log.cut(tail.offset, self._setting.layout.quarantine)
@@ -219,6 +223,7 @@ class Handle(FoldedLog):
             adopted = SessionAdopted(document=self._adopting.text.decode())
             batch = [prepare(Change(event=adopted, at=utc_now())), *batch]
         state.version = log.append(batch)
+        state._chain = log.chain
         self._state, self._incarnation, self._adopting = state, log.incarnation, None
         if log.offset > self._snapshot_due:
             self._write_due_snapshot()

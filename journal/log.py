@@ -213,6 +213,7 @@ class Log:
                 self.disk.close(self.fd)
                 self.fd = None
                 self._inode = 0
+                self._forget()
 
     def _open(self, *, create: bool) -> None:
         try:
@@ -237,22 +238,24 @@ class Log:
         """Nothing was written: the empty file that this log created goes again."""
         self._new_names = False
         if self.fd is not None and self.disk.status_of(self.fd).st_size == 0:
-            self.disk.unlink(self.path)
+            disks.remove_file(self.disk, self.path, durable=False)
 
     def _let_go(self) -> None:
         """Forget a file that is no longer at the path, and everything read from it."""
-        if self.fd is not None:
-            self.close()
-        if self.version:
-            self.incarnation += 1
-        self.start_at(beginning(self.session_id))
+        self.close()
+        self._forget()
         self._size = 0
 
     def _check_continuity(self) -> None:
         """Start over where the file was cut, and perhaps grew again, behind what was read of it."""
         if self._size != self.offset and not self.holds(self.position):
+            self._forget()
+
+    def _forget(self) -> None:
+        """What was read is no longer known to be what the file holds."""
+        if self.version:
             self.incarnation += 1
-            self.start_at(beginning(self.session_id))
+        self.start_at(beginning(self.session_id))
 
     def _check_alive(self) -> None:
         if self._fork_generation != disks.fork_generation:

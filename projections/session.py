@@ -87,6 +87,7 @@ class Session:
 
     __slots__ = (
         "_agent_responses",
+        "_chain",
         "_unsaved",
         "_user_messages",
         "active_persona_id",
@@ -122,6 +123,8 @@ class Session:
         self.updated_at = updated_at or self.created_at
         self.metadata: dict[str, Json] = {} if metadata is None else metadata
         self.version = 0
+        # The chain hash at that version: after a deletion another session may reach the same number.
+        self._chain: bytes | None = None
         # None once `update_session_with` took the session back: it may be read, but no more changed.
         self._unsaved: list[Change] | None = []
 
@@ -165,10 +168,7 @@ class Session:
     def add_agent_response(self, response: AgentResponse | str) -> None:
         """The agent answered; a plain string is an answer with no more to it, given now."""
         at = utc_now()
-        if isinstance(response, str):
-            event = AgentResponseAdded(content=response)
-        else:
-            event = answered(response)
+        event = AgentResponseAdded(content=response) if isinstance(response, str) else answered(response)
         self._change(event, at)
 
     def set_active_seed(self, seed_id: str | None) -> None:
@@ -240,7 +240,7 @@ class Session:
     def from_document(cls, document: SessionDocument) -> Self:
         """The session that a document describes, at version 0."""
         session = cls.__new__(cls)
-        session.version = 0
+        session.version, session._chain = 0, None
         session._unsaved = []
         session._become(document)
         return session
@@ -282,7 +282,7 @@ class Session:
         twin.active_persona_id = self.active_persona_id
         twin.created_at = self.created_at
         twin.updated_at = self.updated_at
-        twin.version = self.version
+        twin.version, twin._chain = self.version, self._chain
         return twin
 
     def _become(self, document: SessionDocument) -> None:

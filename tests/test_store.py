@@ -1214,3 +1214,16 @@ def test_versions_have_no_gaps_whatever_wrote_them(ways):
                 assert fresh(store).version == version
         assert [record.seq for record in store.records("s")] == list(range(1, version + 1))
         assert journal.ANY == ANY
+
+
+def test_a_session_that_was_deleted_and_made_anew_is_another_one(store):
+    """The same id and the same version are not enough: the stale one must not replace the new one."""
+    old = conversation(store, "old")
+    store.delete_session("s")
+    new = conversation(store, "new")
+    assert old.version == new.version
+    old.add_user_message("to the old one")
+    with pytest.raises(VersionConflictError, match="deleted"):
+        store.save_session(old)
+
+    assert contents(store.load_session("s")) == ["new"]
