@@ -8,8 +8,9 @@ class JournalError(Exception):
 class SessionNotFoundError(JournalError, LookupError):
     """There is no such session, or no such version of it."""
 
-    def __init__(self, session_id: str, detail: str = "create it first") -> None:
-        super().__init__(f"session {session_id!r} was not found; {detail}")
+    def __init__(self, session_id: str, detail: str = "create it first", *, exists: bool = False) -> None:
+        what = "has no such point" if exists else "was not found"
+        super().__init__(f"session {session_id!r} {what}; {detail}")
         self.session_id = session_id
 
 

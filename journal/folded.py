@@ -159,6 +159,8 @@ class FoldedLog:
         if snapshot.session.id != self.session_id:
             raise CorruptSnapshotError(self._snapshot_path, f"it holds the session {snapshot.session.id!r}")
         self._adopting = snapshot
+        # It goes on record, so that a snapshot of ours may take its place.
+        self._snapshot_file = _identity(self._setting.disk, self._snapshot_path)
         return snapshot.session
 
     def _corrupt(self, seq: int, reason: str) -> CorruptRecordError:

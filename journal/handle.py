@@ -20,9 +20,12 @@ from journal.errors import (
     VersionConflictError,
 )
 from journal.folded import FoldedLog
+from journal.quarantine import keep
 from journal.reader import Reader, TornTail, beginning
 from journal.record import Pending, event_bytes, outline, prepare
 from journal.tombstones import Tombstone, add_tombstone
+from projections.difference import difference
+from projections.document import parse_document
 from projections.events import Change, JournalRepaired, SessionAdopted, SessionCreated, SessionReplaced
 from projections.messages import utc_now
 from projections.session import Session, apply_event
@@ -220,14 +223,27 @@ class Handle(FoldedLog):
         self._state = None
         self._setting.mark(self.session_id)
         if self._adopting is not None:
-            adopted = SessionAdopted(document=self._adopting.text.decode())
-            batch = [prepare(Change(event=adopted, at=utc_now())), *batch]
+            batch = [*self._adoption(self._adopting.text.decode()), *batch]
         state.version = log.append(batch)
         state._chain = log.chain
         self._state, self._incarnation, self._adopting = state, log.incarnation, None
         if log.offset > self._snapshot_due:
             self._write_due_snapshot()
         return state.version
+
+    def _adoption(self, document: str) -> list[Pending]:
+        """How another program's file goes on record: verbatim, or if no record can hold it, as its events."""
+        try:
+            return [prepare(Change(event=SessionAdopted(document=document), at=utc_now()))]
+        except InvalidEventError:
+            setting = self._setting
+            fd = setting.disk.open(self._snapshot_path)
+            try:
+                keep(setting.disk, setting.layout.quarantine, f"{self.session_id}.json", fd, 0)
+            finally:
+                setting.disk.close(fd)
+            session = Session.from_document(parse_document(document))
+            return [prepare(change) for change in difference(None, session, now=session.updated_at)]
 
     def _was_written(
         self,

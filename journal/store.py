@@ -247,7 +247,7 @@ class StateStore:
             return None
         if isinstance(at, int) and at > version:
             raise SessionNotFoundError(
-                session_id, f"it is at version {version}, there is no version {at} yet"
+                session_id, f"it is at version {version}, {at} is yet to come", exists=True
             )
         return state
 

@@ -1,26 +1,35 @@
-"""The transcripts in docs/reference/cli.md are what the command really prints."""
+"""The transcripts in the README and in docs/reference/cli.md are what the command really prints."""
 
 import doctest
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-PAGE = Path(__file__).parents[1] / "docs" / "reference" / "cli.md"
+import pytest
+
+ROOT = Path(__file__).parents[1]
 
 
-def test_every_transcript_is_true(tmp_path: Path) -> None:
+@pytest.mark.parametrize("page", ["README.md", "docs/reference/cli.md"])
+def test_every_transcript_is_true(page: str, tmp_path: Path) -> None:
     """Run in order in one folder; `...` stands for what differs from run to run."""
-    blocks = re.findall(r"^```console\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^```console\n(.*?)^```$", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
     steps = [step for block in blocks for step in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]]
     checker = doctest.OutputChecker()
     environment = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    shutil.copy(ROOT / "tools" / "lima.jsonl", tmp_path)
     prefix = f'journal() {{ "{sys.executable}" -m journal.cli "$@"; }}\n'
 
     assert steps
     for step in steps:
         command, _, expected = step.partition("\n")
+        if command.startswith("export "):
+            name, _, value = command.removeprefix("export ").partition("=")
+            environment[name] = value
+            continue
         result = subprocess.run(
             ["sh", "-c", prefix + command],
             cwd=tmp_path,

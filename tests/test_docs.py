@@ -11,6 +11,7 @@ from sybil.parsers.markdown import PythonCodeBlockParser
 
 import journal
 from journal import Session, StateStore
+from journal.importers import import_path
 from journal.record import KNOWN_TYPES
 
 ROOT = Path(__file__).parents[1]
@@ -108,3 +109,17 @@ def test_the_api_page_names_every_public_name():
     methods = [name for name in vars(StateStore) if not name.startswith("_")]
 
     assert [name for name in [*journal.__all__, *methods] if f"`{name}" not in page] == []
+
+
+def test_both_verifiers_agree_on_real_conversations(store: StateStore, folder: Path, data: Path):
+    """Every imported session: the same version, the same head, nothing unfinished."""
+    verifier = standalone_verifier()
+    sources = ("tau-bench-airline", "claude-code-context-evaluator", "seed-sessions/sessions")
+    found = [import_path(store, data / source).session_ids for source in sources]
+    for session_id in (each for session_ids in found for each in session_ids):
+        report = store.verify(session_id)
+        path = folder / "sessions" / f"{session_id}.jsonl"
+        assert report.ok
+        assert verifier.verify(str(path), session_id) == (report.version, report.head, 0)
+
+    assert [len(session_ids) for session_ids in found] == [200, 16, 8]

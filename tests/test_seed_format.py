@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 import pytest
 
 from journal import CorruptSnapshotError, JournalError, OwnerMismatchError, Session, StateStore
-from projections import SessionAdopted, Transcript
+from journal.snapshot import document_json
+from projections import SessionAdopted, Transcript, UserMessage
 from projections.difference import is_same
 from projections.document import parse_document
 from tests.strategies import nested
@@ -362,3 +363,24 @@ def test_a_torn_adoption_is_made_again(store, put, folder):
         assert [m.content for m in other.load_session("s").user_messages] == ["y"]
         assert isinstance(next(other.records("s")).event, SessionAdopted)
     assert issubclass(CorruptSnapshotError, JournalError)
+
+
+def test_a_file_that_no_record_can_hold_is_adopted_as_its_events(folder, monkeypatch):
+    """A session of many megabytes goes on like any other; the file itself is kept."""
+    monkeypatch.setattr("journal.record.MAX_EVENT_BYTES", 2_000)
+    big = Session(id="big", user_id="u", user_messages=[UserMessage("x" * 1_000) for _ in range(5)])
+    path = folder / "sessions" / "big.json"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(document_json(big))
+    text = path.read_bytes()
+    with StateStore(folder, durability="os") as store:
+        session = store.load_session("big")
+        assert session == big
+        session.add_user_message("and one more")
+        store.save_session(session)
+    with StateStore(folder, durability="os") as store:
+        kept = list((folder / ".journal" / "quarantine").iterdir())
+
+        assert store.load_session("big") == session
+        assert store.verify("big").ok
+        assert [each.read_bytes() for each in kept] == [text]

@@ -134,12 +134,14 @@ def find_record(store: "StateStore", session_id: str, point: Point) -> "Record":
         if len(last) == back:
             return last[0]
         detail = f"it has {len(last)} record{'s' * (len(last) != 1)}, not {back}"
-        raise SessionNotFoundError(session_id, detail)
+        raise SessionNotFoundError(session_id, detail, exists=True)
     seq = 0
     for record in store.records(session_id):
         if (seq := record.seq) == point:
             return record
-    raise SessionNotFoundError(session_id, f"its records are 1 to {seq}, there is no record {point}")
+    raise SessionNotFoundError(
+        session_id, f"its records are 1 to {seq}, there is no record {point}", exists=True
+    )
 
 
 def locate(store: "StateStore", session_id: str, point: Point) -> int:
@@ -160,7 +162,7 @@ def _record_before(store: "StateStore", session_id: str, moment: datetime) -> "R
             found = record
     if found is None:
         began = f"{first.at:%Y-%m-%dT%H:%M:%S.%fZ}" if first else "no time"
-        raise SessionNotFoundError(session_id, f"it began later, at {began}")
+        raise SessionNotFoundError(session_id, f"it began later, at {began}", exists=True)
     return found
 
 

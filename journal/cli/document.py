@@ -30,7 +30,9 @@ def session_json(store: "StateStore", where: Address) -> str:
     version = None if where.end is None else locate(store, where.session_id, where.end)
     session = store.project(SessionProjection(), where.session_id, at=version)
     if session is None or not session.id:
-        raise SessionNotFoundError(where.session_id, f"there was nothing of it at version {version or 0}")
+        raise SessionNotFoundError(
+            where.session_id, f"there was nothing of it at version {version or 0}", exists=True
+        )
     return document_json(session).decode()
 
 

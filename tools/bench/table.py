@@ -12,6 +12,7 @@ import importing
 import listing
 import loading
 import saving
+import stages
 import verifying
 from measure import Row
 
@@ -24,6 +25,7 @@ def main() -> int:
     options = parser.parse_args()
     benchmarks: dict[str, Callable[[Path], Iterator[Row]]] = {
         "save": saving.turn_rows,
+        "stages": stages.rows,
         "batch": saving.batch_rows,
         "update": saving.update_rows,
         "fold": loading.rows,
