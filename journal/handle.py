@@ -54,7 +54,7 @@ class Handle(FoldedLog):
         ]
         # To assert a version must not create a file.
         with self.log.exclusive if batch else self.log.existing:
-            state, (seen, _) = self._begin()
+            state, seen, _ = self._begin()
             version = self.log.version
             if (key or retried_id) and batch:
                 after = max(version - len(batch), 0) if expected == ANY else expected
@@ -81,10 +81,13 @@ class Handle(FoldedLog):
                 f"session {session.id!r} was lent by update_session_with and is saved; load it anew"
             )
         retried_id = changes[0].id if changes else None
-        batch = [prepare(change, by=by) for change in changes]
-        with self.log.exclusive:
-            state, (seen, seen_chain) = self._begin()
-            version = self.log.version
+        batch = []
+        for change in changes:
+            batch.append(prepare(change, by))
+        log = self.log
+        with log.exclusive:
+            state, seen, seen_chain = self._begin()
+            version = log.version
             if state.user_id != session.user_id and state.id:
                 raise OwnerMismatchError(self.session_id, session.user_id)
             if retried_id and session.version < version:
@@ -94,10 +97,11 @@ class Handle(FoldedLog):
                     del changes[: written.records]
                     session.version, session._chain = written.version, None
                     return self.save(session, expected if expected == ANY else session.version, by=by)
-            is_another = session.version == seen and session._chain not in (seen_chain, None)
-            if expected not in (version, seen, ANY) or (is_another and expected != ANY):
+            base, chain = session.version, session._chain
+            is_another = chain != seen_chain and chain is not None and base == seen
+            if (is_another or (expected != version and expected != seen)) and expected != ANY:
                 raise VersionConflictError(self.session_id, version, expected)
-            is_behind = session.version not in (version, seen) or is_another
+            is_behind = is_another or (base != version and base != seen)
             if is_behind and state.id and changes and isinstance(changes[0].event, SessionCreated):
                 del changes[0], batch[0]  # it is there already
             self._fold(state, changes)
@@ -116,9 +120,7 @@ class Handle(FoldedLog):
                 self._state = state
             if is_behind:
                 session._become(state.to_document())
-            session.updated_at = state.updated_at
-            session.version, session._chain = version, self.log.chain
-            session._user_messages.edited = session._agent_responses.edited = False
+            session.version, session._chain = version, log.chain
             changes.clear()
             return version
 
@@ -175,7 +177,7 @@ class Handle(FoldedLog):
             disks.remove_file(setting.disk, log.path, durable=setting.durable)
             return True
 
-    def _begin(self) -> tuple[Session, tuple[int, bytes]]:
+    def _begin(self) -> tuple[Session, int, bytes]:
         """Under the lock: catch up, repair a torn tail; the state, and version and chain before that repair.
 
         Raises CorruptRecordError: nothing is written after damage.
@@ -184,12 +186,12 @@ class Handle(FoldedLog):
         state = self._usable_state() if log.is_current else None
         if state is None:
             state = self._catch_up()
+        seen, seen_chain = log.version, log.chain
+        if log.rest is not None:
             if isinstance(log.rest, CorruptRecordError):
                 raise log.rest
-        seen = log.version, log.chain
-        if isinstance(log.rest, TornTail):
             self._repair_tail(state, log.rest)
-        return state, seen
+        return state, seen, seen_chain
 
     def _repair_tail(self, state: Session, tail: TornTail) -> None:
         path = self.log.cut(tail.offset, self._setting.layout.quarantine)

@@ -33,8 +33,8 @@ class Log:
         self.incarnation = 0
         self.fd: int | None = None
         self.rest: TornTail | CorruptRecordError | None = None
-        self._users = 0  # how deep the thread that has `mutex` is in `with` blocks of this log
-        self._held = 0  # and how many of those hold the file's lock
+        # How deep the thread that has `mutex` is in `with` blocks: of `using`, and of those with the lock.
+        self._users = self._held = 0
         self._inode = 0
         self.is_current = True  # whether it was read to its end when the lock was taken
         self.is_dead = False  # a failed sync ended it; a new log reads the truth from the file
@@ -140,13 +140,13 @@ class Log:
 
         One write and one sync, whatever the number of records. Raises DurabilityError.
         """
-        offset = self.offset
+        fd, offset = self.fd, self.offset
+        assert fd is not None
         assert offset == self._size, "append only at the end that was read"
         data, version, chain = encode_batch(batch, self.version, self.chain)
-        assert self.fd is not None
         try:
-            if (written := self.disk.write(self.fd, data)) != len(data):
-                disks.write_whole(self.disk, self.fd, data[written:])
+            if (written := self.disk.write(fd, data)) != len(data):
+                disks.write_whole(self.disk, fd, data[written:])
         except OSError as error:
             self._undo(offset, error)
         if self.durable:
@@ -201,7 +201,7 @@ class Log:
         self.is_retired = True
         if self.mutex.acquire(blocking=False):
             try:
-                if not self._users:
+                if not self._users and not self._held:
                     self.close()
             finally:
                 self.mutex.release()
@@ -303,7 +303,7 @@ class _Using:
     ) -> None:
         log = self._log
         log._users -= 1
-        if log.is_retired and not log._users:
+        if log.is_retired and not log._users and not log._held:
             log.close()
         log.mutex.release()
 
@@ -322,13 +322,12 @@ class _Exclusive:
     def __enter__(self) -> None:
         log = self._log
         log.mutex.acquire()
-        log._users += 1
-        try:
-            if log._held == 0:
+        if log._held == 0:
+            try:
                 log._lock(self._create)
-        except BaseException:
-            self._unlock(log)
-            raise
+            except BaseException:
+                self._unlock(log)
+                raise
         log._held += 1
 
     def __exit__(
@@ -341,7 +340,6 @@ class _Exclusive:
         if log._held or log.is_retired or log.fd is None:
             self._unlock(log)
             return
-        log._users -= 1
         try:
             log.disk.flock(log.fd, LOCK_UN)
         finally:
@@ -349,11 +347,10 @@ class _Exclusive:
 
     @staticmethod
     def _unlock(log: Log) -> None:
-        log._users -= 1
         try:
             if log._held == 0 and log.fd is not None:
                 log.disk.flock(log.fd, LOCK_UN)
-            if log.is_retired and not log._users:
+            if log.is_retired and not log._held and not log._users:
                 log.close()
         finally:
             log.mutex.release()

@@ -10,8 +10,8 @@ import contextlib
 import mmap
 import os
 import threading
-import time
 import uuid
+from time import monotonic
 from typing import Final
 
 from journal import disk as disks
@@ -19,6 +19,7 @@ from journal.disk import LOCK_EX, LOCK_UN, Disk
 
 NAME: Final = "changed"
 LIVE, TAKEN = b"+", b"-"
+_LIVE: Final = LIVE[0]
 # A file that someone simply removed keeps its first byte: so often writers look whether theirs is there.
 CHECK_AFTER_SECONDS: Final = 1.0
 
@@ -31,34 +32,33 @@ class Marks:
         self._path = os.path.join(folder, NAME)
         self._mutex = threading.Lock()
         self._fd = -1
-        self._first_byte: mmap.mmap | bytes = TAKEN
-        self._marked: set[str] = set()
-        self._checked_at = 0.0
+        # The first byte of the open file and what this store marked in it, replaced together: a mark must
+        # never be counted on because of the byte of another file.
+        self._live: tuple[mmap.mmap | bytes, set[str]] = (TAKEN, set())
+        self._check_at = 0.0
 
     def mark(self, session_id: str) -> None:
         """Note that a session is about to change. Costs no system call where the note stands already."""
-        if session_id in self._marked and self._counts():
-            return
+        first_byte, marked = self._live
+        try:
+            if session_id in marked and first_byte[0] == _LIVE and monotonic() < self._check_at:
+                return
+        except ValueError:
+            pass  # another thread closed it: it is opening the next file
         with self._mutex:
             while True:
                 if not self._counts():
                     self._open()
                 disks.write_whole(self._disk, self._fd, session_id.encode() + b"\n")
                 if self._counts():
-                    self._marked.add(session_id)
+                    self._live[1].add(session_id)
                     return
 
     def _counts(self) -> bool:
         """Whether a reader will find what is in the file."""
-        try:
-            if self._first_byte[0] != LIVE[0]:
-                return False
-        except ValueError:  # another thread closed the mapping: it is opening the next file
+        if self._live[0][0] != _LIVE or self._disk.status_of(self._fd).st_nlink == 0:
             return False
-        now = time.monotonic()
-        if now - self._checked_at > CHECK_AFTER_SECONDS:
-            self._checked_at = now
-            return self._disk.status_of(self._fd).st_nlink > 0
+        self._check_at = monotonic() + CHECK_AFTER_SECONDS
         return True
 
     def _open(self) -> None:
@@ -71,14 +71,14 @@ class Marks:
                 disks.write_whole(self._disk, self._fd, LIVE + b"\n")
         finally:
             self._disk.flock(self._fd, LOCK_UN)
-        self._first_byte = mmap.mmap(self._fd, 1, prot=mmap.PROT_READ)
-        self._checked_at = 0.0
+        self._live = mmap.mmap(self._fd, 1, prot=mmap.PROT_READ), set()
 
     def _let_go(self) -> None:
-        if isinstance(self._first_byte, mmap.mmap):
-            self._first_byte.close()
+        first_byte, _ = self._live
+        self._live = TAKEN, set()
+        if isinstance(first_byte, mmap.mmap):
+            first_byte.close()
             self._disk.close(self._fd)
-        self._first_byte, self._marked = TAKEN, set()
 
     def close(self) -> None:
         """Close the file; the next mark opens it again."""

@@ -2,11 +2,11 @@
 
 import math
 import os
-import time
 from binascii import b2a_base64
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
+from time import time_ns
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -69,7 +69,7 @@ def first_chain(session_id: str) -> bytes:
 
 
 def prepare(
-    change: Change, *, by: str | None = None, cause: str | None = None, key: str | None = None
+    change: Change, by: str | None = None, *, cause: str | None = None, key: str | None = None
 ) -> Pending:
     """Check and encode a change. Its `id` is drawn here once, so that a retry can be recognised.
 
@@ -80,14 +80,16 @@ def prepare(
         timestamp = event.timestamp
         if timestamp is not None and not _is_utc(timestamp):
             change.event = event = msgspec.structs.replace(event, timestamp=_to_utc(timestamp))
-    raw = encode_event(event)
+    raw = _encode_plain_text(event) or encode_event(event)
     try:
         tail, salt = _drawn.pop()
     except IndexError:
         tail, salt = _draw()
     id, at = change.id, change.at
     if id is None:
-        id = change.id = _uuid7(tail)
+        known, time_part = _millisecond
+        now = time_ns() // 1_000_000
+        id = change.id = (time_part if now == known else _new_millisecond(now)) + tail
     if at.__class__ is not datetime or at.tzinfo is not UTC:
         at = change.at = _to_utc(at)
     moment = _encode(at)
@@ -110,10 +112,6 @@ def encode_event(event: Event) -> bytes:
         raw = _raw_of_unknown(event)
     else:
         try:
-            if _is_plain_text(event):
-                raw = _encode(event)
-                if len(raw) <= MAX_EVENT_BYTES:
-                    return raw
             if type(event) is SessionReplaced:
                 check_json(event.session.metadata, deepest=MAX_DEPTH + 1)
             elif type(event) is not UserMessageAdded and type(event) is not AgentResponseAdded:
@@ -137,19 +135,27 @@ def encode_event(event: Event) -> bytes:
     return raw
 
 
-def _is_plain_text(event: Event) -> bool:
-    """Whether it is one of the commonest events, with nothing in it that could come back as another value."""
+def _encode_plain_text(event: Event) -> bytes | None:
+    """The JSON of the commonest events, where nothing in them could come back as another value."""
     if type(event) is UserMessageAdded:
-        return type(event.content) is str and event.timestamp is None
-    return (
-        type(event) is AgentResponseAdded
-        and type(event.content) is str
-        and event.timestamp is None
-        and event.session_id is None
-        and event.seed_id is None
-        and event.phase_reached is None
-        and event.evaluation_passed is None
-    )
+        is_plain = event.timestamp is None
+    elif type(event) is AgentResponseAdded:
+        is_plain = (
+            event.timestamp is None
+            and event.session_id is None
+            and event.seed_id is None
+            and event.phase_reached is None
+            and event.evaluation_passed is None
+        )
+    else:
+        return None
+    # At most six bytes a character: of the few that are too long, `encode_event` finds those that are.
+    if is_plain and type(event.content) is str and len(event.content) < MAX_EVENT_BYTES // 8:
+        try:
+            return _encode(event)
+        except UnicodeEncodeError:
+            return None
+    return None
 
 
 def check_json(value: object, *, deepest: int = MAX_DEPTH) -> None:
@@ -186,11 +192,13 @@ def encode_batch(batch: Sequence[Pending], version: int, chain: bytes) -> tuple[
     lines = []
     for raw, head, salt in batch:
         version, more = version + 1, more - 1
-        digest = _base64(sha256(b"journal/event/1" + salt + raw).digest())
+        digest = sha256(b"journal/event/1" + salt + raw).digest()
+        digest = b2a_base64(digest, newline=False).translate(_URLSAFE, b"=")
         if more or version != first:
             head += _place_in_batch(version, first, more)
         header = b'{"v":1,"seq":%d,%b,"digest":"%b"' % (version, head, digest)
-        chain = _base64(sha256(b"journal/record/1" + chain + header).digest())
+        chain = sha256(b"journal/record/1" + chain + header).digest()
+        chain = b2a_base64(chain, newline=False).translate(_URLSAFE, b"=")
         lines.append(b'%b,"chain":"%b","salt":"%b","event":%b}\n' % (header, chain, salt, raw))
     return (lines[0] if len(lines) == 1 else b"".join(lines)), version, chain
 
@@ -463,15 +471,12 @@ def _draw() -> tuple[str, bytes]:
     return first
 
 
-_last_millisecond: tuple[int, str] = (0, "")
+_millisecond: tuple[int, str] = (0, "")
 
 
-def _uuid7(tail: str) -> str:
-    """A UUIDv7 (RFC 9562) of this moment: 48 bits of milliseconds, then the random part."""
-    global _last_millisecond
-    now = time.time_ns() // 1_000_000
-    known, prefix = _last_millisecond
-    if now != known:
-        prefix = f"{now >> 16:08x}-{now & 0xFFFF:04x}-"
-        _last_millisecond = now, prefix
-    return prefix + tail
+def _new_millisecond(now: int) -> str:
+    """The time part of a UUIDv7 (RFC 9562): 48 bits of milliseconds."""
+    global _millisecond
+    text = f"{now >> 16:08x}-{now & 0xFFFF:04x}-"
+    _millisecond = now, text
+    return text

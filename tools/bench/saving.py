@@ -47,7 +47,7 @@ def turn_rows(folder: Path) -> Iterator[Row]:
         for turns, times in ((10, 200), (1_000, 2_000), (100_000, 4_000)):
             _grow(store, session, turns)
 
-            bare, ours, sqlite = medians(times, floor, partial(_turn, store, session), in_sqlite)
+            bare, ours, sqlite = medians(times, floor, _turn(store, session), in_sqlite)
             yield Row(
                 f'a turn, durability="os", from turn {turns:,} on',
                 f"{us(ours)} = {ours / bare:.2f} ×, {ours / sqlite:.2f} × sqlite3",
@@ -64,7 +64,7 @@ def _on_disk(folder: Path, floor: Callable[[], object]) -> Row:
     with StateStore(folder / "disk", durability="disk") as store:
         session = session_of(store, turns=10)
 
-        bare, ours = medians(400, floor, partial(_turn, store, session))
+        bare, ours = medians(400, floor, _turn(store, session))
     return Row(
         'a turn, durability="disk"',
         f"{us(ours)} = {ours / bare:.2f} ×",
@@ -122,10 +122,14 @@ def _update(store: StateStore, session_id: str) -> None:
     store.update_session_with(session_id, lambda session: session.add_user_message(TEXT))
 
 
-def _turn(store: StateStore, session: Session) -> None:
-    _save(store, session)
-    session.add_agent_response(TEXT)
-    store.save_session(session)
+def _turn(store: StateStore, session: Session) -> Callable[[], None]:
+    def turn() -> None:
+        session.add_user_message(TEXT)
+        store.save_session(session)
+        session.add_agent_response(TEXT)
+        store.save_session(session)
+
+    return turn
 
 
 def session_of(store: StateStore, *, turns: int) -> Session:
