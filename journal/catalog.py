@@ -152,13 +152,18 @@ class Catalog:
         folder = self._layout.sessions
         database.execute("begin immediate")
         try:
-            marked, taken = self._marks.take()
+            # A catalog in memory is this process's alone: it must not take the marks from the others.
+            marked, taken = self._marks.take() if self._inode else (set(), [])
             stale = {each: self._file_of(each) for each in marked if "/" not in each}
             status = self._disk.status(folder)
             modified_ns = status.st_mtime_ns if status else 0
             made_ns, folder_ns = database.execute("select made_ns, folder_ns from looked").fetchone()
             now_ns = time.time_ns()
-            if not self._has_looked or folder_ns != modified_ns or not made_ns + _MARKS_GONE_NS < now_ns:
+            if (
+                not (self._has_looked and self._inode)
+                or folder_ns != modified_ns
+                or not made_ns + _MARKS_GONE_NS < now_ns
+            ):
                 stale |= self._compare(database)
                 is_settled = modified_ns < now_ns - _TICK_NS
                 database.execute("update looked set folder_ns = ?", (modified_ns if is_settled else -1,))
@@ -173,13 +178,13 @@ class Catalog:
 
     def _compare(self, database: sqlite3.Connection) -> dict[str, str | None]:
         """The ids, and the files, where the file is not the one that was read; no file where it is gone."""
-        disks.sweep_temporaries(self._disk, self._layout.sessions)
         files: dict[str, str] = {}
         foreign: dict[str, str] = {}
         for entry in self._disk.entries(self._layout.sessions):
             # A name that is no Unicode is an id that cannot be read; it is listed as that.
             name = entry.name.encode(errors="backslashreplace").decode()
             if name.startswith("."):
+                disks.sweep_if_stale(self._disk, entry)
                 continue
             if name.endswith(JOURNAL_ENDING):
                 with contextlib.suppress(FileNotFoundError):  # deleted this very moment

@@ -195,10 +195,14 @@ def remove_file(disk: Disk, path: str, *, durable: bool) -> bool:
 
 
 def sweep_temporaries(disk: Disk, folder: str) -> None:
-    """Remove what crashed writers left: our own temporary files that are older than an hour."""
-    oldest = time.time() - STALE_AFTER_SECONDS
+    """Remove what crashed writers left in a folder."""
     for entry in disk.entries(folder):
-        if entry.name.startswith(".") and entry.name.endswith(TEMPORARY_ENDING):
-            with contextlib.suppress(FileNotFoundError):
-                if entry.stat(follow_symlinks=False).st_mtime < oldest:
-                    disk.unlink(entry.path)
+        sweep_if_stale(disk, entry)
+
+
+def sweep_if_stale(disk: Disk, entry: os.DirEntry[str]) -> None:
+    """Remove an entry if it is a temporary file of ours that is older than an hour."""
+    if entry.name.startswith(".") and entry.name.endswith(TEMPORARY_ENDING):
+        with contextlib.suppress(OSError):  # gone already, or nobody may write here
+            if entry.stat(follow_symlinks=False).st_mtime < time.time() - STALE_AFTER_SECONDS:
+                disk.unlink(entry.path)

@@ -74,6 +74,7 @@ class Documents:
         """See StateStore.list_category."""
         found = set()
         for entry in self._disk.entries(self._layout.category(category)):
+            disks.sweep_if_stale(self._disk, entry)
             stem, ending = os.path.splitext(entry.name)
             if (
                 ending in (MARKDOWN, JSON)

@@ -55,25 +55,28 @@ class Reader:
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
         version, chain = self._version, self._chain
         batch: list[tuple[int, bytes]] = []
-        before: Place | None = None
+        expected: Place | None = None  # the place that the next record of the batch must have
         for at, block in _blocks(self.disk, self.fd, self._offset):
             chains, places, damage = check_lines(block, version + 1, chain)
             for line, chain, place in zip(block, chains, places, strict=False):
                 version += 1
-                if place is None and before is None:
+                if place is None and expected is None:
                     self._version, self._chain, self._offset = version, chain, at + len(line) + 1
                     yield at, line
                 else:
-                    if not _follows(place, before, version):
+                    # Its first record says how many follow; each of those counts down and names the first.
+                    if place is None or place != (
+                        (place[0] or -1, version) if expected is None else expected
+                    ):
                         damage = Damage("its batch does not add up", altered=True)
                         version -= 1
                         break
                     batch.append((at, line))
-                    before = place
-                    if place is not None and not place[0]:
+                    expected = place[0] - 1, place[1]
+                    if not place[0]:
                         self._version, self._chain, self._offset = version, chain, at + len(line) + 1
                         yield from batch
-                        batch, before = [], None
+                        batch, expected = [], None
                 at += len(line) + 1
             if damage is not None:
                 self._explain(damage.reason, at, version + 1, torn=not damage.altered)
@@ -102,15 +105,6 @@ class Reader:
     def _lines_from(self, offset: int) -> Iterator[bytes]:
         """The complete lines from the one at `offset` on."""
         return (line for _, line in lines(self.disk, self.fd, offset))
-
-
-def _follows(place: Place | None, before: Place | None, seq: int) -> bool:
-    """Whether a record's place in its batch fits the place of the record before it; None: it stands alone."""
-    if place is None:
-        return False
-    if before is None:
-        return place[0] > 0 and place[1] == seq
-    return place == (before[0] - 1, before[1])
 
 
 def _records_in(line: bytes) -> Iterator[Outline]:

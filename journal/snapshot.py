@@ -89,7 +89,7 @@ def read_marker(disk: Disk, path: str) -> Marker | None:
         disk.close(fd)
     try:
         return msgspec.json.decode(b"{" + tail[tail.rindex(b'"journal":') :], type=_OnlyMarker).journal
-    except ValueError:  # not found, not JSON, not a marker
+    except (ValueError, msgspec.MsgspecError):  # not found, not JSON, not a marker
         return None
 
 

@@ -70,7 +70,10 @@ def parse_document(text: str) -> SessionDocument:
     _read_times(loaded, ("created_at", "updated_at"), "$")
     if _depth(loaded.get("metadata")) > MAX_METADATA_DEPTH + 1:
         raise ValueError(f"metadata is nested more than {MAX_METADATA_DEPTH} levels deep - at `$.metadata`")
-    return msgspec.convert(loaded, SessionDocument)  # a ValidationError is a ValueError and names the place
+    try:
+        return msgspec.convert(loaded, SessionDocument)
+    except msgspec.ValidationError as error:  # it names the place
+        raise ValueError(str(error)) from None
 
 
 class _Repeating(dict[str, Any]):

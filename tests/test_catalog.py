@@ -376,3 +376,23 @@ def test_stores_that_make_the_catalog_at_the_same_moment_all_list(folder):
             assert list(threads.map(look, stores)) == [["s"]] * len(stores)
         for opened in stores:
             opened.close()
+
+
+def test_a_store_that_may_only_be_read_can_be_listed(store, monkeypatch):
+    """The catalog is then in memory, and leaves the marks to those that may take them."""
+    store.save_session(Session.with_id("u", "s"))
+
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    with StateStore(store.base_path) as reader:
+        monkeypatch.setattr(reader._catalog, "_is_writable", lambda: False)
+        for name in ("rename", "unlink", "make_folder", "overwrite"):
+            monkeypatch.setattr(reader._disk, name, refuse, raising=False)
+        first = [summary.id for summary in reader.list_sessions()]
+        store.save_session(Session.with_id("u", "t"))
+        second = {summary.id for summary in reader.list_sessions()}
+        monkeypatch.undo()
+
+    assert (first, second) == (["s"], {"s", "t"})
+    assert {summary.id for summary in store.list_sessions()} == {"s", "t"}

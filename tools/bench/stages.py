@@ -11,7 +11,7 @@ from saving import TEXT
 from journal import Session, StateStore
 from journal.disk import LOCK_EX, LOCK_UN
 from journal.edits import is_edited
-from journal.record import encode_batch, encode_event, prepare
+from journal.record import encode_batch, prepare
 from projections import Change, UserMessageAdded
 from projections.messages import utc_now
 from projections.session import apply_event
@@ -51,7 +51,6 @@ def rows(folder: Path) -> Iterator[Row]:
         pieces: list[tuple[str, Callable[[], object]]] = [
             ("`add_user_message`: the moment, the event, the change, its fold", note),
             ("check and encode the change: JSON, id, salt, header", encode),
-            ("… of which the event's JSON", lambda: encode_event(event)),
             ("find the session's handle", lambda: store._handles.of(session.id)),
             ("take and give back the lock, look at the file", enter),
             ("… of which two `flock`", lock),
