@@ -7,12 +7,14 @@ from typing import Literal
 
 import msgspec
 
+from journal.chain import FORMAT_VERSION, Damage, is_erased
 from journal.errors import CorruptRecordError, CorruptSnapshotError, SessionNotFoundError
+from journal.event_json import event_type
 from journal.folded import Setting
 from journal.foreign import is_foreign
 from journal.log import Log
 from journal.reader import Position, Reader, TornTail, beginning, lines
-from journal.record import FORMAT_VERSION, Damage, decode_record, event_type, is_erased
+from journal.record import decode_record
 from journal.snapshot import FOLD, Snapshot, read_snapshot
 from projections.difference import difference, is_same
 from projections.events import Change

@@ -8,9 +8,9 @@ import msgspec
 from journal import disk as disks
 from journal.disk import Disk
 from journal.errors import DurabilityError, InvalidEventError, InvalidNameError, JournalError
+from journal.event_json import check_json
 from journal.layout import Layout
 from journal.names import SESSIONS
-from journal.record import check_json
 from journal.snapshot import to_pretty_json
 from projections.document import Json
 

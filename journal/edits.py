@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from journal.errors import InvalidEventError
-from journal.record import MAX_DEPTH, check_json
+from journal.event_json import MAX_DEPTH, check_json
 from projections.difference import difference, same_json
 from projections.events import Change
 from projections.messages import AgentResponse, UserMessage, utc_now

@@ -1,9 +1,10 @@
 """Foreign files: a session file beside a journal that another program wrote."""
 
+from journal.chain import Damage
 from journal.disk import Disk
 from journal.log import Log
 from journal.reader import Reader, beginning
-from journal.record import Damage, decode_record
+from journal.record import decode_record
 from journal.snapshot import Snapshot
 from projections.events import SessionAdopted
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from journal import disk as disks
+from journal.chain import event_bytes, outline
 from journal.edits import edits, is_edited
 from journal.errors import (
     CorruptRecordError,
@@ -22,7 +23,7 @@ from journal.errors import (
 from journal.folded import FoldedLog
 from journal.quarantine import keep
 from journal.reader import Reader, TornTail, beginning
-from journal.record import Pending, event_bytes, outline, prepare
+from journal.record import Pending, prepare
 from journal.tombstones import Tombstone, add_tombstone
 from projections.difference import difference
 from projections.document import parse_document

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from datetime import datetime
 
+from journal.chain import Damage
 from journal.errors import CorruptRecordError
 from journal.log import Log
-from journal.record import Damage, decode_record
+from journal.record import decode_record
 from projections.events import Record
 
 

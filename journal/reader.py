@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from journal.chain import MAX_LINE_BYTES, Damage, Outline, Place, check_lines, first_chain, outline
 from journal.disk import CHUNK_BYTES, Disk
 from journal.errors import CorruptRecordError
-from journal.record import MAX_LINE_BYTES, Damage, Outline, Place, check_lines, first_chain, outline
 
 _RECORD = b'{"v":1,"seq":'
 # A hostile line may hold millions of beginnings; a torn batch or a lost newline, a few.

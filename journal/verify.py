@@ -4,13 +4,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Self
 
+from journal.chain import Damage, is_erased
 from journal.disk import Disk
 from journal.errors import CorruptRecordError, CorruptSnapshotError, SessionNotFoundError
 from journal.foreign import is_foreign
 from journal.layout import Layout
 from journal.log import Log
 from journal.reader import TornTail
-from journal.record import Damage, decode_record, is_erased
+from journal.record import decode_record
 from journal.snapshot import FOLD, Marker, Snapshot, read_marker, read_snapshot
 from projections.difference import is_same
 from projections.events import Event, JournalRepaired, SessionAdopted, UnknownEvent

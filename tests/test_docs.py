@@ -11,8 +11,8 @@ from sybil.parsers.markdown import PythonCodeBlockParser
 
 import journal
 from journal import Session, StateStore
+from journal.event_json import KNOWN_TYPES
 from journal.importers import import_path
-from journal.record import KNOWN_TYPES
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])

@@ -367,7 +367,7 @@ def test_a_torn_adoption_is_made_again(store, put, folder):
 
 def test_a_file_that_no_record_can_hold_is_adopted_as_its_events(folder, monkeypatch):
     """A session of many megabytes goes on like any other; the file itself is kept."""
-    monkeypatch.setattr("journal.record.MAX_EVENT_BYTES", 2_000)
+    monkeypatch.setattr("journal.event_json.MAX_EVENT_BYTES", 2_000)
     big = Session(id="big", user_id="u", user_messages=[UserMessage("x" * 1_000) for _ in range(5)])
     path = folder / "sessions" / "big.json"
     path.parent.mkdir(parents=True)

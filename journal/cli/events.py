@@ -7,7 +7,7 @@ from typing import Any, assert_never
 import msgspec
 
 from journal.cli.text import safe_json, visible, visible_lines
-from journal.record import event_type
+from journal.event_json import event_type
 from projections.events import (
     ActivePersonaSet,
     ActiveSeedSet,

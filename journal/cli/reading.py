@@ -68,7 +68,7 @@ def _between(store: "StateStore", where: Address) -> "Iterator[Record]":
 def _filter(
     since: datetime | None, until: datetime | None, types: tuple[str, ...], by: str | None
 ) -> "Callable[[Record], bool]":
-    from journal.record import event_type
+    from journal.event_json import event_type
 
     return lambda record: (
         (since is None or record.at >= since)
@@ -100,7 +100,7 @@ def _print_records(out: Output, session_id: str, records: "Iterable[Record]") ->
 def record_line(record: "Record", out: Output) -> str:
     """A record in one line: number, time, type, actor, and the beginning of what it says."""
     from journal.cli.events import color_of, gist
-    from journal.record import event_type
+    from journal.event_json import event_type
 
     head = f"{record.seq:>5}  {record.at:%Y-%m-%d %H:%M:%SZ}  "
     kind = pad(cut(visible(event_type(record.event)), 20), 20)

@@ -9,12 +9,12 @@ import os
 from collections.abc import Callable
 from typing import Final
 
+from journal.event_json import encode_event
 from journal.importers import claude_code, jsonl, openai, seed
 from journal.importers.ingest import Run
 from journal.importers.outcome import Outcome, Problem
 from journal.importers.recognition import NOTHING, sources
 from journal.names import check_session_id
-from journal.record import encode_event
 from journal.store import StateStore
 from projections.events import SessionCreated
 

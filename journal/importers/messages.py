@@ -7,9 +7,9 @@ from typing import Any, Final, cast
 import msgspec
 
 from journal.errors import InvalidEventError
+from journal.event_json import check_json
 from journal.importers.source import BAD_JSON
 from journal.importers.times import parse_moment
-from journal.record import check_json
 from projections.document import Json
 from projections.events import (
     AgentResponseAdded,
