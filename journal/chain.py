@@ -20,7 +20,7 @@ _CHAIN = b',"chain":"'
 _SALT = b'","salt":"'
 _NO_SALT = b'","salt":null'
 _EVENT = b'","event":'
-_URLSAFE = bytes.maketrans(b"+/", b"-_")
+URLSAFE = bytes.maketrans(b"+/", b"-_")
 
 
 class Damage(Exception):
@@ -37,7 +37,7 @@ class Damage(Exception):
 
 def base64url(raw: bytes) -> bytes:
     """Unpadded base64url."""
-    return b2a_base64(raw, newline=False).translate(_URLSAFE, b"=")
+    return b2a_base64(raw, newline=False).translate(URLSAFE, b"=")
 
 
 def first_chain(session_id: str) -> bytes:
@@ -80,7 +80,7 @@ def check_lines(
                 chain = sha256(b"journal/record/1" + previous + header).digest()
                 digest = sha256(b"journal/event/1" + line[at + 63 : at + 85] + line[at + 95 : -1]).digest()
                 # Both texts at once: a zero byte between them completes the first one's last group.
-                texts = b2a_base64(chain + b"\0" + digest, newline=False).translate(_URLSAFE)
+                texts = b2a_base64(chain + b"\0" + digest, newline=False).translate(URLSAFE)
                 text = texts[:43]
                 if (
                     text != line[at + 10 : at + 53]

@@ -103,7 +103,11 @@ class Handle(FoldedLog):
             if (is_another or (expected != version and expected != seen)) and expected != ANY:
                 raise VersionConflictError(self.session_id, version, expected)
             is_behind = is_another or (base != version and base != seen)
-            if is_behind and state.id and changes and isinstance(changes[0].event, SessionCreated):
+            if is_behind and not state.id:
+                # It was deleted meanwhile: what it says goes on record anew, all of it.
+                is_behind, batch = False, []
+                changes.clear()
+            elif is_behind and changes and isinstance(changes[0].event, SessionCreated):
                 del changes[0], batch[0]  # it is there already
             self._fold(state, changes)
             # Behind (expected is ANY), its changes go on top of what others wrote.

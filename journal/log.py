@@ -264,6 +264,7 @@ class Log:
             raise DurabilityError(self.path, self._reason, outcome_unknown=True)
 
     def _lock(self, create: bool) -> None:
+        """Take the file's lock, on the file that is at the path."""
         if self._fork_generation != disks.fork_generation or self.is_dead:
             self._check_alive()
         while True:
@@ -275,14 +276,14 @@ class Log:
             try:
                 status = self.disk.lstat(self._path)
                 if status.st_ino == self._inode:
-                    self._size = status.st_size
                     break
             except FileNotFoundError:
                 pass
             # Deleted, restored or erased while we waited: this lock holds a file that nobody sees.
             self._let_go()
-        self.is_current = self._size == self.offset
-        if not self.is_current:
+        self._size = size = status.st_size
+        self.is_current = is_current = size == self.offset
+        if not is_current:
             self._check_continuity()
 
 
@@ -335,9 +336,9 @@ class _Exclusive:
     ) -> None:
         log = self._log
         log._held -= 1
-        if log._new_names and not log._held:
-            log._uncreate()
-        if log._held or log.is_retired or log.fd is None:
+        if log._held or log._new_names or log.is_retired or log.fd is None:
+            if log._new_names and not log._held:
+                log._uncreate()
             self._unlock(log)
             return
         try:

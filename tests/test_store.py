@@ -1227,3 +1227,18 @@ def test_a_session_that_was_deleted_and_made_anew_is_another_one(store):
         store.save_session(old)
 
     assert contents(store.load_session("s")) == ["new"]
+
+
+def test_a_deleted_session_is_saved_anew_by_who_does_not_care(store):
+    """With ANY it is there again as that session says it, and it says whose it is."""
+    session = conversation(store, "a", "b")
+    store.delete_session("s")
+    session.add_user_message("c")
+    with pytest.raises(VersionConflictError):
+        store.save_session(session)
+    store.save_session(session, expected_version=ANY)
+
+    assert contents(store.load_session("s")) == ["a", "b", "c"]
+    assert is_same(store.load_session("s"), session)
+    assert store.load_session("s", at=1).user_id == "u"
+    assert store.verify("s").ok
