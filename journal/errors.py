@@ -20,7 +20,7 @@ class VersionConflictError(JournalError):
     def __init__(self, session_id: str, version: int, expected: int) -> None:
         found = f"is at version {version}, expected {expected}"
         if version == expected:
-            found = f"was deleted, and another one is at version {version} under its id"
+            found = f"is at version {version}, but not the one that was loaded: deleted or rewritten since"
         super().__init__(
             f"session {session_id!r} {found}; nothing was written. Load it again, decide again, retry."
         )

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Final
 
 from journal.disk import Disk
@@ -119,7 +120,7 @@ class FoldedLog:
             state = self._adopt(snapshot) or state
         elif state.id != self.session_id:
             raise self._corrupt(1, f"it holds the session {state.id!r}, not {self.session_id!r}")
-        state._chain = self.log.chain
+        state._chain = self.log.chain if self._adopting is None else _base_of(self._adopting)
         self._state, self._incarnation = state, self.log.incarnation
         return state
 
@@ -225,6 +226,11 @@ class FoldedLog:
     def retire(self) -> None:
         """Close the file as soon as nobody works with it."""
         self.log.retire()
+
+
+def _base_of(snapshot: Snapshot) -> bytes:
+    """What stands for the chain of a session that has none: a hash of the file that another program wrote."""
+    return sha256(snapshot.text).digest()
 
 
 def _identity(disk: Disk, path: str) -> tuple[int, int, int] | None:

@@ -182,7 +182,7 @@ class Handle(FoldedLog):
             disks.remove_file(setting.disk, log.path, durable=setting.durable)
             return True
 
-    def _begin(self) -> tuple[Session, int, bytes]:
+    def _begin(self) -> tuple[Session, int, bytes | None]:
         """Under the lock: catch up, repair a torn tail; the state, and version and chain before that repair.
 
         Raises CorruptRecordError: nothing is written after damage.
@@ -191,7 +191,7 @@ class Handle(FoldedLog):
         state = self._usable_state() if log.is_current else None
         if state is None:
             state = self._catch_up()
-        seen, seen_chain = log.version, log.chain
+        seen, seen_chain = log.version, state._chain
         if log.rest is not None:
             if isinstance(log.rest, CorruptRecordError):
                 raise log.rest

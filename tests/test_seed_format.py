@@ -7,7 +7,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from journal import CorruptSnapshotError, JournalError, OwnerMismatchError, Session, StateStore
+from journal import (
+    CorruptSnapshotError,
+    JournalError,
+    OwnerMismatchError,
+    Session,
+    StateStore,
+    VersionConflictError,
+)
 from journal.snapshot import document_json
 from projections import SessionAdopted, Transcript, UserMessage
 from projections.difference import is_same
@@ -384,3 +391,19 @@ def test_a_file_that_no_record_can_hold_is_adopted_as_its_events(folder, monkeyp
         assert store.load_session("big") == session
         assert store.verify("big").ok
         assert [each.read_bytes() for each in kept] == [text]
+
+
+def test_what_another_program_saved_meanwhile_is_not_overwritten(folder):
+    """A foreign file has no version; to save what was loaded before it changed is a conflict all the same."""
+    path = folder / "sessions" / "s.json"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(document_json(Session(id="s", user_id="u")))
+    with StateStore(folder, durability="os") as store:
+        session = store.load_session("s")
+        path.write_bytes(document_json(Session(id="s", user_id="u", user_messages=[UserMessage("theirs")])))
+        session.add_user_message("ours")
+        with pytest.raises(VersionConflictError, match="rewritten"):
+            store.save_session(session)
+        store.update_session_with("s", lambda session: session.add_user_message("ours"))
+
+        assert [message.content for message in store.load_session("s").user_messages] == ["theirs", "ours"]
