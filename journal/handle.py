@@ -13,6 +13,7 @@ from journal.chain import event_bytes, outline
 from journal.edits import edits, is_edited
 from journal.errors import (
     CorruptRecordError,
+    DurabilityError,
     InvalidEventError,
     JournalError,
     JournalWarning,
@@ -199,7 +200,10 @@ class Handle(FoldedLog):
         return state, seen, seen_chain
 
     def _repair_tail(self, state: Session, tail: TornTail) -> None:
-        path = self.log.cut(tail.offset, self._setting.layout.quarantine)
+        try:
+            path = self.log.cut(tail.offset, self._setting.layout.quarantine)
+        except OSError as error:
+            raise _refused(self.log.path, "moving a torn tail to quarantine", error) from error
         if state.version:  # else nothing of it was acknowledged, and a session begins with whose it is
             event = JournalRepaired(
                 offset=tail.offset,
@@ -228,7 +232,10 @@ class Handle(FoldedLog):
         """Put the batch on record; the state holds it already, and is the handle's again after that."""
         log = self.log
         self._state = None
-        self._setting.mark(self.session_id)
+        try:
+            self._setting.mark(self.session_id)
+        except OSError as error:
+            raise _refused(log.path, "marking the change for the catalog", error) from error
         if self._adopting is not None:
             batch = [*self._adoption(self._adopting.text.decode()), *batch]
         state.version = log.append(batch)
@@ -296,6 +303,10 @@ class _Written(NamedTuple):
 
     records: int
     version: int
+
+
+def _refused(path: str, what: str, error: OSError) -> DurabilityError:
+    return DurabilityError(path, f"{what} failed: {error.strerror}", outcome_unknown=False)
 
 
 def _lists_edited(session: Session) -> bool:

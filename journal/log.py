@@ -217,19 +217,24 @@ class Log:
 
     def _open(self, *, create: bool) -> None:
         try:
-            fd = self.disk.open(self.path, write=True)
+            fd = self._open_or_create() if create else self.disk.open(self.path, write=True)
         except FileNotFoundError:
-            if not create:
-                return
-            fd = self._create()
+            return
         except OSError as error:
-            if create or error.errno not in (errno.EACCES, errno.EROFS, errno.EPERM):
+            if create:
+                reason = f"opening the journal failed: {error.strerror}"
+                raise DurabilityError(self.path, reason, outcome_unknown=False) from error
+            if error.errno not in (errno.EACCES, errno.EROFS, errno.EPERM):
                 raise
             fd = self.disk.open(self.path)  # a store that may only be read
         status = self.disk.status_of(fd)
         self.fd, self._inode, self._size = fd, status.st_ino, status.st_size
 
-    def _create(self) -> int:
+    def _open_or_create(self) -> int:
+        try:
+            return self.disk.open(self.path, write=True)
+        except FileNotFoundError:
+            pass
         disks.make_folders(self.disk, os.path.dirname(self.path), durable=self.durable)
         self._new_names = True
         return self.disk.open(self.path, write=True, create=True)

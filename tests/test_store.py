@@ -1242,3 +1242,25 @@ def test_a_deleted_session_is_saved_anew_by_who_does_not_care(store):
     assert is_same(store.load_session("s"), session)
     assert store.load_session("s", at=1).user_id == "u"
     assert store.verify("s").ok
+
+
+@pytest.mark.parametrize("call", ["make_folder", "open", "write"])
+def test_a_full_disk_is_a_durability_error_at_every_step(folder, monkeypatch, call):
+    """Folders, the journal, the catalog's mark, the records: nothing is written, and the retry works."""
+    with StateStore(folder, durability="os") as store:
+        session = Session.with_id("u", "s")
+        session.add_user_message("a")
+
+        def full(*_, **__):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(store._disk, call, full, raising=False)
+        with pytest.raises(DurabilityError, match="No space left") as caught:
+            store.save_session(session)
+        monkeypatch.undo()
+        assert not caught.value.outcome_unknown
+        assert store.load_session("s") is None
+        store.save_session(session)
+
+        assert contents(store.load_session("s")) == ["a"]
+        assert store.verify("s").ok
