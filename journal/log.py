@@ -3,7 +3,7 @@
 import errno
 import os
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import NoReturn
 
@@ -74,31 +74,25 @@ class Log:
         """
         if self.fd is None:
             return
-        reader = yield from self._read()
+        reader = Reader(self.disk, self.fd, self.path, self.position)
+        yield from reader
+        self._stand_behind(reader)
         if isinstance(self.rest, CorruptRecordError) and not self._held:
             # It may have been a repair at work: look once more while no writer is.
             self.disk.flock(self.fd, LOCK_SH)
             try:
-                again = self._read()
-                found = []
-                try:
-                    while True:
-                        found.append(next(again))
-                except StopIteration as end:
-                    reader = end.value
+                reader = Reader(self.disk, self.fd, self.path, self.position)
+                found = list(reader)
             finally:
                 self.disk.flock(self.fd, LOCK_UN)
+            self._stand_behind(reader)
             yield from found
         if isinstance(self.rest, CorruptRecordError):
             yield from reader.salvaged
 
-    def _read(self) -> Generator[tuple[int, bytes], None, Reader]:
-        assert self.fd is not None
-        reader = Reader(self.disk, self.fd, self.path, self.position)
-        yield from reader
+    def _stand_behind(self, reader: Reader) -> None:
         self.start_at(reader.position)
         self.rest = reader.rest
-        return reader
 
     def size(self) -> int:
         """How many bytes the journal holds now; 0 where there is none."""

@@ -37,14 +37,3 @@ def add_tombstone(disk: Disk, path: str, tombstone: Tombstone, *, durable: bool)
                 disk.sync_folder(os.path.dirname(path))
     finally:
         disk.close(fd)
-
-
-def read_tombstones(disk: Disk, path: str) -> list[Tombstone]:
-    """All notes, oldest first; half a line that a crash left is passed over: nobody was told of it."""
-    found = []
-    for line in (disks.read_file(disk, path) or b"").split(b"\n"):
-        try:
-            found.append(msgspec.json.decode(line, type=Tombstone))
-        except msgspec.MsgspecError:
-            continue
-    return found

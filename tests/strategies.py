@@ -312,3 +312,18 @@ _EDITS: dict[str, Callable[..., object]] = {
     "drop a key": lambda session: session.metadata and session.metadata.popitem(),
     "clear everything": _clear,
 }
+
+
+# The smallest session, for the tests that write events by hand.
+
+CREATED = SessionCreated(session_id="s", user_id="u")
+
+
+def said(text):
+    """A user's message."""
+    return UserMessageAdded(content=text)
+
+
+def contents(session):
+    """What the user said in it."""
+    return [message.content for message in session.user_messages]

@@ -19,18 +19,8 @@ from journal import (
     StateStore,
     VersionConflictError,
 )
-from projections import CustomEvent, JournalRepaired, SessionCreated, UserMessageAdded
-from tests.strategies import a_store
-
-CREATED = SessionCreated(session_id="s", user_id="u")
-
-
-def said(text):
-    return UserMessageAdded(content=text)
-
-
-def contents(session):
-    return [message.content for message in session.user_messages]
+from projections import CustomEvent, JournalRepaired
+from tests.strategies import CREATED, a_store, contents, said
 
 
 def journal_of(store, session_id="s"):

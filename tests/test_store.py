@@ -32,17 +32,7 @@ from journal import (
 )
 from projections import CustomEvent, MetadataSet, SessionCreated, UserMessageAdded
 from projections.difference import is_same
-from tests.strategies import START, Act, a_store, acts, calls
-
-CREATED = SessionCreated(session_id="s", user_id="u")
-
-
-def said(text):
-    return UserMessageAdded(content=text)
-
-
-def contents(session):
-    return [message.content for message in session.user_messages]
+from tests.strategies import CREATED, START, Act, a_store, acts, calls, contents, said
 
 
 def conversation(store, *texts):
