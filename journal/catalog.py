@@ -134,7 +134,7 @@ class Catalog:
             # To list what is not there must not create it.
             nothing = self._disk.status(self._layout.base) is None
             try:
-                database = self._open(in_memory=nothing or not self._is_writable())
+                database = self._open(in_memory=nothing or not self._disk.may_write(self._layout.internal))
                 self._refresh(database)
             except sqlite3.DatabaseError as error:
                 if error.sqlite_errorcode & 0xFF not in _DAMAGED:
@@ -187,15 +187,11 @@ class Catalog:
                 disks.sweep_if_stale(self._disk, entry)
                 continue
             if name.endswith(JOURNAL_ENDING):
-                with contextlib.suppress(FileNotFoundError):  # deleted this very moment
-                    status = entry.stat(follow_symlinks=False)
-                    if status.st_size:
-                        files[name[: -len(JOURNAL_ENDING)]] = _file(status)
+                if entry.status.st_size:
+                    files[name[: -len(JOURNAL_ENDING)]] = _file(entry.status)
             elif name.endswith(SNAPSHOT_ENDING):
-                foreign[name[: -len(SNAPSHOT_ENDING)]] = entry.path
-        for session_id in foreign.keys() - files.keys():
-            if (status_or_none := self._disk.status(foreign[session_id])) is not None:
-                files[session_id] = _file(status_or_none)
+                foreign[name[: -len(SNAPSHOT_ENDING)]] = _file(entry.status)
+        files = foreign | files
         known = dict(database.execute("select id, file from session"))
         stale: dict[str, str | None] = dict.fromkeys(known.keys() - files.keys())
         stale.update(
@@ -257,10 +253,6 @@ class Catalog:
     def _catalog_inode(self) -> int:
         status = self._disk.status(self._layout.catalog)
         return -1 if status is None else status.st_ino
-
-    def _is_writable(self) -> bool:
-        folders = (self._layout.internal, self._layout.base)
-        return os.access(next(filter(os.path.exists, folders)), os.W_OK)
 
     def _let_go(self) -> None:
         if self._database is not None:

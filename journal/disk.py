@@ -1,11 +1,13 @@
 """The only door to the operating system: open, lock, read, write, sync, rename, list."""
 
 import contextlib
+import mmap
 import os
 import secrets
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 try:
     import fcntl
@@ -32,6 +34,14 @@ def _note_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_note_fork)
+
+
+class Entry(NamedTuple):
+    """A name in a folder, with the path and the status of what it leads to; symlinks are not followed."""
+
+    name: str
+    path: str
+    status: os.stat_result
 
 
 class Disk:
@@ -99,13 +109,25 @@ class Disk:
         """Create one folder, for its owner alone. FileExistsError where there is one."""
         os.mkdir(path, FOLDER_MODE)
 
-    def entries(self, path: str) -> Iterator[os.DirEntry[str]]:
-        """The entries of a folder; none where there is no folder."""
+    def entries(self, path: str) -> Iterator[Entry]:
+        """The entries of a folder; none where there is no folder, and none that is gone by its turn."""
         try:
             with os.scandir(path) as found:
-                yield from found
+                for entry in found:
+                    with contextlib.suppress(FileNotFoundError):
+                        yield Entry(entry.name, entry.path, entry.stat(follow_symlinks=False))
         except (FileNotFoundError, NotADirectoryError):
             return
+
+    def map_first_byte(self, fd: int) -> mmap.mmap:
+        """The first byte of an open file as it is at any time, whoever writes it; costs no system call."""
+        return mmap.mmap(fd, 1, prot=mmap.PROT_READ)
+
+    def may_write(self, path: str) -> bool:
+        """Whether this process may create files in a folder, or in the nearest one above it that is there."""
+        while not os.path.exists(path):
+            path = os.path.dirname(path)
+        return os.access(path, os.W_OK)
 
 
 def write_whole(disk: Disk, fd: int, data: bytes) -> None:
@@ -200,9 +222,12 @@ def sweep_temporaries(disk: Disk, folder: str) -> None:
         sweep_if_stale(disk, entry)
 
 
-def sweep_if_stale(disk: Disk, entry: os.DirEntry[str]) -> None:
+def sweep_if_stale(disk: Disk, entry: Entry) -> None:
     """Remove an entry if it is a temporary file of ours that is older than an hour."""
-    if entry.name.startswith(".") and entry.name.endswith(TEMPORARY_ENDING):
+    if (
+        entry.name.startswith(".")
+        and entry.name.endswith(TEMPORARY_ENDING)
+        and entry.status.st_mtime < time.time() - STALE_AFTER_SECONDS
+    ):
         with contextlib.suppress(OSError):  # gone already, or nobody may write here
-            if entry.stat(follow_symlinks=False).st_mtime < time.time() - STALE_AFTER_SECONDS:
-                disk.unlink(entry.path)
+            disk.unlink(entry.path)

@@ -1,6 +1,7 @@
 """Markdown and JSON documents, by category."""
 
 import os
+import stat
 from typing import Any, Final, TypeVar, overload
 
 import msgspec
@@ -76,11 +77,7 @@ class Documents:
         for entry in self._disk.entries(self._layout.category(category)):
             disks.sweep_if_stale(self._disk, entry)
             stem, ending = os.path.splitext(entry.name)
-            if (
-                ending in (MARKDOWN, JSON)
-                and not stem.startswith(".")
-                and entry.is_file(follow_symlinks=False)
-            ):
+            if ending in (MARKDOWN, JSON) and not stem.startswith(".") and stat.S_ISREG(entry.status.st_mode):
                 found.add(stem)
         return sorted(found)
 

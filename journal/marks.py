@@ -71,7 +71,7 @@ class Marks:
                 disks.write_whole(self._disk, self._fd, LIVE + b"\n")
         finally:
             self._disk.flock(self._fd, LOCK_UN)
-        self._live = mmap.mmap(self._fd, 1, prot=mmap.PROT_READ), set()
+        self._live = self._disk.map_first_byte(self._fd), set()
 
     def _let_go(self) -> None:
         first_byte, _ = self._live

@@ -54,6 +54,8 @@ class StateStore:
     record either way.
     """
 
+    _new_disk = staticmethod(Disk)  # what crash tests replace
+
     def __init__(
         self,
         base_path: str | os.PathLike[str],
@@ -68,7 +70,7 @@ class StateStore:
             raise ValueError(f"snapshots is 'auto' or 'always', not {snapshots!r}")
         self._actor = actor
         self._durability = durability
-        self._disk = disk = Disk()
+        self._disk = disk = self._new_disk()
         self._layout = layout = Layout(base_path)
         self._durable = durable = durability == "disk"
         self._marks = Marks(disk, layout.internal)

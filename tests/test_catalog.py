@@ -386,7 +386,7 @@ def test_a_store_that_may_only_be_read_can_be_listed(store, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     with StateStore(store.base_path) as reader:
-        monkeypatch.setattr(reader._catalog, "_is_writable", lambda: False)
+        monkeypatch.setattr(reader._disk, "may_write", lambda path: False)
         for name in ("rename", "unlink", "make_folder", "overwrite"):
             monkeypatch.setattr(reader._disk, name, refuse, raising=False)
         first = [summary.id for summary in reader.list_sessions()]

@@ -1,0 +1,60 @@
+"""Run campaigns and print their figures. Called by tools/crash/run, in its environment."""
+
+import argparse
+import importlib
+import sys
+import tempfile
+import time
+from pathlib import Path
+from random import SystemRandom
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from crash.campaign import Campaign
+
+# Each is a module of this folder with `run(campaign)`; beside it, how many units a short run makes, and how
+# many seconds it may take.
+CAMPAIGNS: dict[str, tuple[int | None, float]] = {}
+
+
+def main() -> int:
+    """Print a table for each campaign; 1 where a promise was broken."""
+    parser = argparse.ArgumentParser(prog="tools/crash/run", description="Try to break the store's promises.")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"of {', '.join(CAMPAIGNS)}; all unless given"
+    )
+    parser.add_argument("--seed", type=int, help="of all chance; drawn and printed unless given")
+    parser.add_argument("--count", type=int, help="how many units; as many as fit in --seconds unless given")
+    parser.add_argument("--seconds", type=float, help="how long a campaign may take")
+    options = parser.parse_args()
+    if unknown := set(options.names) - CAMPAIGNS.keys():
+        parser.error(f"no campaign named {', '.join(sorted(unknown))}; there are {', '.join(CAMPAIGNS)}")
+    seed = SystemRandom().randrange(2**32) if options.seed is None else options.seed
+    breaches = 0
+    for name in options.names or CAMPAIGNS:
+        breaches += _run(name, seed, options.count, options.seconds)
+    return 1 if breaches else 0
+
+
+def _run(name: str, seed: int, count: int | None, seconds: float | None) -> int:
+    if count is None and seconds is None:
+        count, seconds = CAMPAIGNS[name]
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix=f"journal-{name}-") as folder:
+        limit = float("inf") if seconds is None else seconds
+        campaign = Campaign(seed=seed, count=count, seconds=limit, folder=Path(folder))
+        importlib.import_module(f"crash.{name}").run(campaign)
+    print(f"\n## {name}, seed {seed}, {time.monotonic() - start:.1f} s\n")
+    print("| what | how many |\n|---|---|")
+    for what, number in campaign.figures.items():
+        print(f"| {what} | {number:,} |")
+    print(f"| promises broken | {len(campaign.breaches):,} |", flush=True)
+    for why in campaign.skipped:
+        print(f"\nnot tried: {why}", flush=True)
+    for breach in campaign.breaches[:20]:
+        print(f"\nBROKEN: {breach}", file=sys.stderr, flush=True)
+    return len(campaign.breaches)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
