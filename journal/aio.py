@@ -1,25 +1,34 @@
 """AsyncStateStore: the same face for asyncio, each call in a worker thread; there is no logic here."""
 
 import asyncio
+import contextvars
+import functools
+import itertools
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Final, Literal, Self, TypeVar, overload
+from typing import Any, Final, Literal, ParamSpec, Self, TypeVar, overload
 
 from journal.catalog import SessionPage
+from journal.commits import Commits
 from journal.diagnosis import Diagnosis
-from journal.store import StateStore
+from journal.store import StateStore, as_changes
 from journal.verify import Report
 from projections.document import Json
 from projections.events import Change, Event, Record
 from projections.projection import Projection
 from projections.session import Session
 
+P = ParamSpec("P")
 T = TypeVar("T")
 State = TypeVar("State")
 
-_RECORDS_A_HOP: Final = 256
+# How many records are read in one thread's call.
+_TOGETHER: Final = 256
+# Calls that may be at work, or waiting for another process, at once.
+MAX_THREADS: Final = 32
 
 
 class AsyncStateStore:
@@ -35,8 +44,17 @@ class AsyncStateStore:
         durability: Literal["disk", "os"] = "disk",
         actor: str | None = None,
         snapshots: Literal["auto", "always"] = "auto",
+        allow_network: bool = False,
     ) -> None:
-        self._store = StateStore(base_path, durability=durability, actor=actor, snapshots=snapshots)
+        self._store = StateStore(
+            base_path,
+            durability=durability,
+            actor=actor,
+            snapshots=snapshots,
+            allow_network=allow_network,
+        )
+        self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="journal")
+        self._commits = Commits(self._store._handles, self._threads)
 
     @property
     def base_path(self) -> str:
@@ -54,28 +72,32 @@ class AsyncStateStore:
         return self._store.durability
 
     async def save_session(self, session: Session, *, expected_version: int | None = None) -> int:
-        """As StateStore.save_session."""
-        return await asyncio.to_thread(self._store.save_session, session, expected_version=expected_version)
+        """As StateStore.save_session, of the session as it is when this is called.
+
+        It may be changed further meanwhile; that is for the next save. Many saves that are under way at once
+        wait for the disk together.
+        """
+        return await self._commits.save(session, expected_version, self._store.actor)
 
     async def load_session(self, session_id: str, *, at: int | datetime | None = None) -> Session | None:
         """As StateStore.load_session."""
-        return await asyncio.to_thread(self._store.load_session, session_id, at=at)
+        return await self._in_thread(self._store.load_session, session_id, at=at)
 
     async def update_session_with(self, session_id: str, change: Callable[[Session], object]) -> int:
         """As StateStore.update_session_with; `change` runs in a worker thread."""
-        return await asyncio.to_thread(self._store.update_session_with, session_id, change)
+        return await self._in_thread(self._store.update_session_with, session_id, change)
 
     async def update_session(self, session: Session) -> int:
         """As StateStore.update_session."""
-        return await asyncio.to_thread(self._store.update_session, session)
+        return await self._in_thread(self._store.update_session, session)
 
     async def get_or_create_session(self, user_id: str, session_id: str | None = None) -> Session:
         """As StateStore.get_or_create_session."""
-        return await asyncio.to_thread(self._store.get_or_create_session, user_id, session_id)
+        return await self._in_thread(self._store.get_or_create_session, user_id, session_id)
 
     async def delete_session(self, session_id: str, *, why: str | None = None) -> bool:
         """As StateStore.delete_session."""
-        return await asyncio.to_thread(self._store.delete_session, session_id, why=why)
+        return await self._in_thread(self._store.delete_session, session_id, why=why)
 
     async def list_sessions(
         self,
@@ -87,7 +109,7 @@ class AsyncStateStore:
         page: str | None = None,
     ) -> SessionPage:
         """As StateStore.list_sessions."""
-        return await asyncio.to_thread(
+        return await self._in_thread(
             self._store.list_sessions, user_id, limit, since=since, until=until, page=page
         )
 
@@ -101,64 +123,70 @@ class AsyncStateStore:
         cause: str | None = None,
         key: str | None = None,
     ) -> int:
-        """As StateStore.append."""
-        return await asyncio.to_thread(
-            self._store.append,
+        """As StateStore.append. Many that are under way at once wait for the disk together."""
+        changes = as_changes(events)
+        by = by or self._store.actor
+        return await self._commits.append(
             session_id,
-            events,
-            expected_version=expected_version,
-            by=by,
-            cause=cause,
-            key=key,
+            lambda handle: handle.append(changes, expected_version, by=by, cause=cause, key=key),
         )
 
     async def records(self, session_id: str, *, after: int = 0) -> AsyncIterator[Record]:
         """As StateStore.records."""
-        records = self._store.records(session_id, after=after)
-        try:
-            while some := await asyncio.to_thread(_some_of, records):
-                for record in some:
-                    yield record
-        finally:
-            await asyncio.to_thread(records.close)  # type: ignore[attr-defined]
+        async for record in self._each(self._store.records(session_id, after=after), _TOGETHER):
+            yield record
 
     async def project(
         self, projection: Projection[State], session_id: str, *, at: int | datetime | None = None
     ) -> State | None:
         """As StateStore.project."""
-        return await asyncio.to_thread(self._store.project, projection, session_id, at=at)
+        return await self._in_thread(self._store.project, projection, session_id, at=at)
 
     async def verify(self, session_id: str | None = None) -> Report:
         """As StateStore.verify."""
-        return await asyncio.to_thread(self._store.verify, session_id)
+        return await self._in_thread(self._store.verify, session_id)
 
-    async def diagnose(self, session_id: str) -> Diagnosis:
+    async def verify_each(
+        self, session_ids: Iterable[str] | None = None
+    ) -> AsyncIterator[tuple[str, Report]]:
+        """As StateStore.verify_each."""
+        reports = await self._in_thread(self._store.verify_each, session_ids)
+        async for found in self._each(reports, 1):
+            yield found
+
+    async def diagnose(
+        self, session_id: str, *, only_proven: bool = False, user_id: str | None = None
+    ) -> Diagnosis:
         """As StateStore.diagnose."""
-        return await asyncio.to_thread(self._store.diagnose, session_id)
+        return await self._in_thread(
+            self._store.diagnose, session_id, only_proven=only_proven, user_id=user_id
+        )
 
-    async def repair(self, session_id: str) -> list[str]:
+    async def repair(
+        self, session_id: str, *, only_proven: bool = False, user_id: str | None = None
+    ) -> list[str]:
         """As StateStore.repair."""
-        return await asyncio.to_thread(self._store.repair, session_id)
+        return await self._in_thread(self._store.repair, session_id, only_proven=only_proven, user_id=user_id)
 
     async def compact(self, session_id: str | None = None) -> int:
         """As StateStore.compact."""
-        return await asyncio.to_thread(self._store.compact, session_id)
+        return await self._in_thread(self._store.compact, session_id)
 
     async def session_ids(self) -> list[str]:
         """As StateStore.session_ids."""
-        return await asyncio.to_thread(self._store.session_ids)
+        return await self._in_thread(self._store.session_ids)
 
     async def save_markdown(self, category: str, name: str, text: str) -> None:
         """As StateStore.save_markdown."""
-        await asyncio.to_thread(self._store.save_markdown, category, name, text)
+        await self._in_thread(self._store.save_markdown, category, name, text)
 
     async def load_markdown(self, category: str, name: str) -> str | None:
         """As StateStore.load_markdown."""
-        return await asyncio.to_thread(self._store.load_markdown, category, name)
+        return await self._in_thread(self._store.load_markdown, category, name)
 
     async def save_json(self, category: str, name: str, value: object) -> None:
         """As StateStore.save_json."""
-        await asyncio.to_thread(self._store.save_json, category, name, value)
+        await self._in_thread(self._store.save_json, category, name, value)
 
     @overload
     async def load_json(self, category: str, name: str, *, type: None = None) -> Json: ...
@@ -166,19 +194,44 @@ class AsyncStateStore:
     async def load_json(self, category: str, name: str, *, type: type[T]) -> T | None: ...
     async def load_json(self, category: str, name: str, *, type: Any = None) -> Any:
         """As StateStore.load_json."""
-        return await asyncio.to_thread(self._store.load_json, category, name, type=type)
+        return await self._in_thread(self._store.load_json, category, name, type=type)
 
     async def list_category(self, category: str) -> list[str]:
         """As StateStore.list_category."""
-        return await asyncio.to_thread(self._store.list_category, category)
+        return await self._in_thread(self._store.list_category, category)
 
     async def delete_file(self, category: str, name: str) -> bool:
         """As StateStore.delete_file."""
-        return await asyncio.to_thread(self._store.delete_file, category, name)
+        return await self._in_thread(self._store.delete_file, category, name)
 
     async def close(self) -> None:
-        """As StateStore.close."""
-        await asyncio.to_thread(self._store.close)
+        """As StateStore.close; saves that are under way are finished first."""
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self._commits.close()
+        self._threads.shutdown()
+        self._store.close()
+
+    async def _each(self, values: Iterator[T], together: int) -> AsyncIterator[T]:
+        """What an iterator gives, so many to a thread's call."""
+        try:
+            while some := await self._in_thread(_next_of, values, together):
+                for value in some:
+                    yield value
+        finally:
+            await self._in_thread(values.close)  # type: ignore[attr-defined]
+
+    async def _in_thread(self, call: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+        """As asyncio.to_thread, in threads of the store's own: asyncio has few, and others block them."""
+        self._store._handles.check_usable()
+        context = contextvars.copy_context()
+        work = functools.partial(context.run, call, *arguments, **options)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    def __del__(self) -> None:
+        if hasattr(self, "_commits"):
+            self._commits.let_go()
 
     async def __aenter__(self) -> Self:
         return self
@@ -189,5 +242,5 @@ class AsyncStateStore:
         await self.close()
 
 
-def _some_of(records: Any) -> list[Record]:
-    return [record for _, record in zip(range(_RECORDS_A_HOP), records, strict=False)]
+def _next_of(values: Iterator[T], count: int) -> list[T]:
+    return list(itertools.islice(values, count))

@@ -1,33 +1,43 @@
 """The derived index over all sessions, in SQLite: it may be deleted at any time."""
 
-import contextlib
 import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
 from journal import disk as disks
 from journal.disk import Disk
-from journal.errors import JournalError
+from journal.errors import InvalidNameError, JournalError, UnsafePathError
 from journal.layout import JOURNAL_ENDING, SNAPSHOT_ENDING, Layout
-from journal.marks import CHECK_AFTER_SECONDS, Marks
-from journal.names import check_session_id
+from journal.marks import COUNTS_FOR_SECONDS, Marks, Taken
+from journal.names import is_session_id
 from projections.summary import SessionSummary
+
+T = TypeVar("T")
 
 SCHEMA_VERSION: Final = 1
 # Writers notice so late that their marks are gone with a catalog that someone removed: until they have, a
 # new catalog trusts none.
-_MARKS_GONE_NS: Final = int(3 * CHECK_AFTER_SECONDS * 1e9)
+_MARKS_GONE_NS: Final = int(3 * COUNTS_FOR_SECONDS * 1e9)
 # A folder's time moves in ticks of some milliseconds: one that is this fresh may hide a later change.
 _TICK_NS: Final = 100_000_000
 
+# What SQLite keeps beside a database.
+_BESIDE: Final = ("-wal", "-shm", "-journal")
 # What SQLite says of a file that is no catalog (any more): an error in the query, corruption, not a database.
-_DAMAGED: Final = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_DAMAGED: Final = (
+    sqlite3.SQLITE_ERROR,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_CONSTRAINT,
+    sqlite3.SQLITE_MISMATCH,
+    sqlite3.SQLITE_TOOBIG,
+)
 
 _SCHEMA = """
 create table session (
@@ -50,6 +60,13 @@ class Unreadable(NamedTuple):
     reason: str
 
 
+class Problem(NamedTuple):
+    """Why a session could not be read, and whether that lasts as long as its file is the same."""
+
+    reason: str
+    lasts: bool
+
+
 class SessionPage(list[SessionSummary]):
     """Summaries, newest first.
 
@@ -70,7 +87,11 @@ class Catalog:
     """Answers for all sessions of a store; brings itself up to date first."""
 
     def __init__(
-        self, disk: Disk, layout: Layout, marks: Marks, summarize: Callable[[str], SessionSummary | None]
+        self,
+        disk: Disk,
+        layout: Layout,
+        marks: Marks,
+        summarize: Callable[[Iterable[str]], Iterable[tuple[str, SessionSummary | Problem | None]]],
     ) -> None:
         self._disk, self._layout, self._marks, self._summarize = disk, layout, marks, summarize
         self._mutex = threading.Lock()
@@ -88,6 +109,8 @@ class Catalog:
         page: str | None,
     ) -> SessionPage:
         """See StateStore.list_sessions."""
+        _check_text("user id", user_id)
+        _check_text("page", page)
         where, values = ["problem is null"], []
         for condition, value in (
             ("user_id = ?", user_id),
@@ -104,47 +127,61 @@ class Catalog:
         query = (
             f"select summary from session where {' and '.join(where)} order by updated_at desc, id limit ?"
         )
-        with self._fresh() as database:
+
+        def ask(database: sqlite3.Connection) -> SessionPage:
             rows = database.execute(query, [*values, -1 if limit is None else limit + 1]).fetchall()
             problems = database.execute(
                 "select id, problem from session where problem is not null order by id"
             )
-            unreadable = [Unreadable(*row) for row in problems]
-        more = limit is not None and len(rows) > limit
-        found = SessionPage(_decode(b"[%b]" % b",".join(summary for (summary,) in rows[:limit])))
-        found.unreadable = unreadable
-        if more:
-            found.next_page = f"{_text(found[-1].updated_at)} {found[-1].id}" if found else page
-        return found
+            found = SessionPage(_decode(b"[%b]" % b",".join(summary for (summary,) in rows[:limit])))
+            found.unreadable = [Unreadable(*row) for row in problems]
+            if limit is not None and len(rows) > limit:
+                found.next_page = f"{_text(found[-1].updated_at)} {found[-1].id}" if found else page
+            return found
+
+        return self._ask(ask)
 
     def ids(self) -> list[str]:
         """The ids of all sessions, unreadable ones too, sorted."""
-        with self._fresh() as database:
-            return [row[0] for row in database.execute("select id from session order by id")]
+        return self._ask(
+            lambda database: [row[0] for row in database.execute("select id from session order by id")]
+        )
 
     def close(self) -> None:
         """Close the database."""
         with self._mutex:
             self._let_go()
 
-    @contextlib.contextmanager
-    def _fresh(self) -> Iterator[sqlite3.Connection]:
-        """The catalog, brought up to date; a damaged one is made anew: the journals have it all."""
+    def _ask(self, ask: Callable[[sqlite3.Connection], T]) -> T:
+        """Ask the catalog, brought up to date; a damaged one is made anew: the journals have it all."""
+        disk, layout = self._disk, self._layout
         with self._mutex:
+            disks.check_folders(disk, layout.base, layout.sessions)
+            disks.check_folders(disk, layout.base, layout.internal)
             # To list what is not there must not create it.
-            nothing = self._disk.status(self._layout.base) is None
+            nothing = disk.status(layout.base) is None
             try:
-                database = self._open(in_memory=nothing or not self._disk.may_write(self._layout.internal))
-                self._refresh(database)
-            except sqlite3.DatabaseError as error:
-                if error.sqlite_errorcode & 0xFF not in _DAMAGED:
-                    raise JournalError(f"{self._layout.catalog}: {error}; try again") from error
+                return self._ask_once(ask, in_memory=nothing or not disk.may_write(layout.internal))
+            except (sqlite3.DatabaseError, msgspec.MsgspecError, TypeError, ValueError) as error:
+                if isinstance(error, sqlite3.DatabaseError) and error.sqlite_errorcode & 0xFF not in _DAMAGED:
+                    raise JournalError(f"{layout.catalog}: {error}; try again") from error
                 self._remove()  # it holds nothing that the journals do not
-                database = self._open()
-                self._refresh(database)
-            yield database
-            if nothing:
+                return self._ask_once(ask, in_memory=False)
+            except UnsafePathError:
+                raise
+            except OSError as error:
                 self._let_go()
+                raise JournalError(
+                    f"{layout.internal}: {error.strerror}; mend the disk, then try again"
+                ) from error
+            finally:
+                if nothing:
+                    self._let_go()
+
+    def _ask_once(self, ask: Callable[[sqlite3.Connection], T], *, in_memory: bool) -> T:
+        database = self._open(in_memory=in_memory)
+        self._refresh(database)
+        return ask(database)
 
     # Bringing it up to date
 
@@ -153,28 +190,28 @@ class Catalog:
         database.execute("begin immediate")
         try:
             # A catalog in memory is this process's alone: it must not take the marks from the others.
-            marked, taken = self._marks.take() if self._inode else (set(), [])
-            stale = {each: self._file_of(each) for each in marked if "/" not in each}
+            taken = self._marks.take() if self._inode else Taken(set(), [], True)
+            stale = {each: self._file_of(each) for each in taken.session_ids if is_session_id(each)}
             status = self._disk.status(folder)
             modified_ns = status.st_mtime_ns if status else 0
             made_ns, folder_ns = database.execute("select made_ns, folder_ns from looked").fetchone()
             now_ns = time.time_ns()
             if (
-                not (self._has_looked and self._inode)
+                not (self._has_looked and self._inode and taken.is_all)
                 or folder_ns != modified_ns
                 or not made_ns + _MARKS_GONE_NS < now_ns
             ):
                 stale |= self._compare(database)
                 is_settled = modified_ns < now_ns - _TICK_NS
                 database.execute("update looked set folder_ns = ?", (modified_ns if is_settled else -1,))
-            for session_id, file in stale.items():
-                self._read_again(database, session_id, file)
+            self._has_looked = True
+            self._read_again(database, stale)
             database.execute("commit")
         except BaseException:
-            database.execute("rollback")
+            if database.in_transaction:  # on a full disk SQLite has ended it itself
+                database.execute("rollback")
             raise
         self._marks.forget(taken)
-        self._has_looked = True
 
     def _compare(self, database: sqlite3.Connection) -> dict[str, str | None]:
         """The ids, and the files, where the file is not the one that was read; no file where it is gone."""
@@ -199,19 +236,23 @@ class Catalog:
         )
         return stale
 
-    def _read_again(self, database: sqlite3.Connection, session_id: str, file: str | None) -> None:
-        problem, summary = None, None
-        try:
-            summary = self._summarize(check_session_id(session_id))
-        except (JournalError, OSError) as error:
-            problem = str(error)
-        if file is None or (summary is None and problem is None):
-            database.execute("delete from session where id = ?", (session_id,))
-            return
-        row: list[object] = [session_id, file, problem, None, None, None]
-        if summary is not None:
-            row[3:] = summary.user_id, _text(summary.updated_at), msgspec.json.encode(summary)
-        database.execute("insert or replace into session values (?, ?, ?, ?, ?, ?)", row)
+    def _read_again(self, database: sqlite3.Connection, stale: dict[str, str | None]) -> None:
+        gone: list[tuple[str]] = []
+        rows: list[tuple[object, ...]] = []
+        for session_id, summary in self._summarize(stale):
+            file = stale[session_id]
+            if file is None or summary is None:
+                gone.append((session_id,))
+            elif isinstance(summary, Problem):
+                rows.append((session_id, file if summary.lasts else "", summary.reason, None, None, None))
+                self._has_looked = self._has_looked and summary.lasts
+            else:
+                updated_at = _text(summary.updated_at)
+                rows.append(
+                    (session_id, file, None, summary.user_id, updated_at, msgspec.json.encode(summary))
+                )
+        database.executemany("delete from session where id = ?", gone)
+        database.executemany("insert or replace into session values (?, ?, ?, ?, ?, ?)", rows)
 
     def _file_of(self, session_id: str) -> str | None:
         for ending in (JOURNAL_ENDING, SNAPSHOT_ENDING):
@@ -227,7 +268,9 @@ class Catalog:
             return self._database
         self._let_go()
         if not in_memory:
-            disks.make_folders(self._disk, self._layout.internal, durable=False)
+            disks.make_folders(self._disk, self._layout.internal)
+            for ending in _BESIDE:
+                disks.check_file(self._disk, self._layout.catalog + ending)
             self._disk.close(
                 self._disk.open(self._layout.catalog, write=True, create=True)
             )  # for its owner alone
@@ -261,7 +304,7 @@ class Catalog:
 
     def _remove(self) -> None:
         self._let_go()
-        for ending in ("", "-wal", "-shm"):
+        for ending in ("", *_BESIDE):
             disks.remove_file(self._disk, self._layout.catalog + ending, durable=False)
 
 
@@ -287,12 +330,20 @@ def _set_up(database: sqlite3.Connection) -> None:
             database.execute(f"pragma user_version = {SCHEMA_VERSION}")
         database.execute("commit")
     except BaseException:
-        database.execute("rollback")
+        if database.in_transaction:  # on a full disk SQLite has ended it itself
+            database.execute("rollback")
         raise
 
 
 def _file(status: os.stat_result) -> str:
     return f"{status.st_ino}:{status.st_size}:{status.st_mtime_ns}"
+
+
+def _check_text(kind: str, text: str | None) -> None:
+    try:
+        (text or "").encode()
+    except UnicodeEncodeError:
+        raise InvalidNameError(kind, text, "is not valid Unicode") from None
 
 
 def _text(moment: datetime | None) -> str | None:

@@ -97,7 +97,8 @@ def check_lines(
             places.append(place)
             seq += 1
     except Damage as damage:
-        return chains, places, damage
+        # Its traceback holds all that was read.
+        return chains, places, damage.with_traceback(None)
     return chains, places, None
 
 
@@ -171,11 +172,15 @@ def _diagnose(line: bytes, seq: int) -> Damage:
     found = outline(line)
     if found is None:
         try:
-            newer = msgspec.json.decode(line, type=dict[str, Any]).get("v", 1)
+            keys = msgspec.json.decode(line, type=dict[str, Any])
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            newer = 1
+            keys = {}
+        newer = keys.get("v", 1)
         if isinstance(newer, int) and newer > FORMAT_VERSION:
             return _too_new(newer)
+        if "digest" in keys or "chain" in keys:
+            # All but a key's name is as it was; a torn write does not leave JSON.
+            return Damage("it was altered: one of its keys is no record's", altered=True)
         return Damage("the line is no record", altered=False)
     if found.v > FORMAT_VERSION:
         return _too_new(found.v)

@@ -8,7 +8,7 @@ import msgspec
 
 from journal import disk as disks
 from journal.disk import Disk
-from journal.errors import DurabilityError, InvalidEventError, InvalidNameError, JournalError
+from journal.errors import DurabilityError, InvalidEventError, InvalidNameError, JournalError, UnsafePathError
 from journal.event_json import check_json
 from journal.layout import Layout
 from journal.names import SESSIONS
@@ -26,6 +26,7 @@ class Documents:
 
     def __init__(self, disk: Disk, layout: Layout, *, durable: bool) -> None:
         self._disk, self._layout, self._durable = disk, layout, durable
+        self._swept: set[str] = set()  # the folders in which leftovers were looked for
 
     def save_markdown(self, category: str, name: str, text: str) -> None:
         """See StateStore.save_markdown."""
@@ -39,8 +40,7 @@ class Documents:
 
     def load_markdown(self, category: str, name: str) -> str | None:
         """See StateStore.load_markdown."""
-        path = self._layout.document(category, name, MARKDOWN)
-        data = disks.read_file(self._disk, path)
+        path, data = self._read(category, name, MARKDOWN)
         try:
             return None if data is None else data.decode()
         except UnicodeDecodeError as error:
@@ -64,8 +64,7 @@ class Documents:
     def load_json(self, category: str, name: str, *, type: type[T]) -> T | None: ...
     def load_json(self, category: str, name: str, *, type: Any = None) -> Any:
         """See StateStore.load_json."""
-        path = self._layout.document(category, name, JSON)
-        data = disks.read_file(self._disk, path)
+        path, data = self._read(category, name, JSON)
         try:
             return None if data is None else msgspec.json.decode(data, type=Any if type is None else type)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -74,24 +73,66 @@ class Documents:
     def names(self, category: str) -> list[str]:
         """See StateStore.list_category."""
         found = set()
-        for entry in self._disk.entries(self._layout.category(category)):
-            disks.sweep_if_stale(self._disk, entry)
-            stem, ending = os.path.splitext(entry.name)
-            if ending in (MARKDOWN, JSON) and not stem.startswith(".") and stat.S_ISREG(entry.status.st_mode):
-                found.add(stem)
+        folder = self._layout.category(category)
+        try:
+            disks.check_folders(self._disk, self._layout.base, folder)
+            for entry in self._disk.entries(folder):
+                disks.sweep_if_stale(self._disk, entry)
+                stem, ending = os.path.splitext(entry.name)
+                if (
+                    ending in (MARKDOWN, JSON)
+                    and not stem.startswith(".")
+                    and stat.S_ISREG(entry.status.st_mode)
+                ):
+                    found.add(stem)
+        except OSError as error:
+            raise _refused(folder, error) from error
         return sorted(found)
 
     def delete(self, category: str, name: str) -> bool:
         """See StateStore.delete_file."""
         self._check_writable(category)
-        paths = [self._layout.document(category, name, ending) for ending in (JSON, MARKDOWN)]
-        return any(disks.remove_file(self._disk, path, durable=self._durable) for path in paths)
+        paths = [self._path(category, name, ending) for ending in (JSON, MARKDOWN)]
+        try:
+            for path in paths:
+                disks.check_file(self._disk, path)
+            return any(disks.remove_file(self._disk, path, durable=self._durable) for path in paths)
+        except UnsafePathError:
+            raise
+        except OSError as error:
+            reason = f"deleting failed: {error.strerror}"
+            raise DurabilityError(paths[0], reason, outcome_unknown=True) from error
+
+    def _path(self, category: str, name: str, ending: str) -> str:
+        path = self._layout.document(category, name, ending)
+        try:
+            disks.check_folders(self._disk, self._layout.base, os.path.dirname(path))
+        except OSError as error:
+            raise _refused(path, error) from error
+        return path
+
+    def _read(self, category: str, name: str, ending: str) -> tuple[str, bytes | None]:
+        path = self._path(category, name, ending)
+        try:
+            return path, disks.read_file(self._disk, path)
+        except OSError as error:
+            raise _refused(path, error) from error
 
     def _replace(self, category: str, name: str, ending: str, data: bytes) -> None:
         self._check_writable(category)
-        path = self._layout.document(category, name, ending)
+        path = self._path(category, name, ending)
+        if len(data) > disks.MAX_WHOLE_BYTES:
+            raise InvalidEventError(
+                f"{name!r}: {len(data):,} bytes, over the {disks.MAX_WHOLE_BYTES:,} of a document"
+            )
+        folder = os.path.dirname(path)
         try:
+            if folder not in self._swept:
+                self._swept.add(folder)
+                disks.sweep_temporaries(self._disk, folder)
             disks.replace_file(self._disk, path, [data], durable=self._durable)
+        except UnsafePathError:
+            raise
         except OSError as error:
             raise DurabilityError(path, f"writing failed: {error.strerror}", outcome_unknown=True) from error
 
@@ -100,3 +141,9 @@ class Documents:
             raise InvalidNameError(
                 "category", category, "is the store's own: sessions are saved with save_session"
             )
+
+
+def _refused(path: str, error: OSError) -> JournalError:
+    if isinstance(error, UnsafePathError):
+        return error
+    return JournalError(f"{path}: {error.strerror}; mend the file or remove it")

@@ -18,12 +18,12 @@ def is_edited(state: Session, session: Session) -> bool:
     return (
         session._user_messages.edited
         or session._agent_responses.edited
-        or state.updated_at != session.updated_at
+        or (state.updated_at is not session.updated_at and state.updated_at != session.updated_at)
         or state.user_id != session.user_id
         or state.id != session.id
         or state.active_seed_id != session.active_seed_id
         or state.active_persona_id != session.active_persona_id
-        or state.created_at != session.created_at
+        or (state.created_at is not session.created_at and state.created_at != session.created_at)
         or (bool(state.metadata or session.metadata) and not same_json(state.metadata, session.metadata))
     )
 

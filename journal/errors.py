@@ -101,6 +101,24 @@ class DurabilityError(JournalError):
         self.outcome_unknown = outcome_unknown
 
 
+class UnsafePathError(JournalError, OSError):
+    """Something that is no plain file or folder of the store's own stands in the place of one.
+
+    A link, a pipe, a device: nothing was read or written through it.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(
+            f"{path} {reason}; nothing was read or written through it. "
+            "Find out who put it there, and move it away."
+        )
+        self.path = self.filename = path
+        self.reason = self.strerror = reason
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
 class JournalClosedError(JournalError):
     """The store was closed, or it was opened before a fork of the process."""
 

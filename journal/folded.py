@@ -4,16 +4,17 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final
+from typing import Final, NamedTuple
 
 from journal.disk import Disk
-from journal.errors import CorruptRecordError, CorruptSnapshotError, JournalWarning
+from journal.errors import CorruptRecordError, CorruptSnapshotError, DurabilityError, JournalWarning
 from journal.foreign import is_foreign
 from journal.history import decoded
 from journal.layout import Layout
 from journal.log import Log
 from journal.reader import Position, beginning
 from journal.snapshot import FOLD, Snapshot, read_snapshot, write_snapshot
+from projections.events import JournalRepaired
 from projections.session import Session, SessionProjection, apply_event
 from projections.summary import SessionSummary, summarize
 
@@ -32,6 +33,14 @@ class Setting:
     mark: Callable[[str], None]
 
 
+class Repairs(NamedTuple):
+    """Records of repairs, up to version `until`, and the version and chain of the record before them."""
+
+    version: int
+    chain: bytes | None
+    until: int
+
+
 class FoldedLog:
     """What a store keeps of a session that it touched, so that the next call reads only what is new.
 
@@ -41,13 +50,20 @@ class FoldedLog:
     def __init__(self, setting: Setting, session_id: str) -> None:
         self.session_id = session_id
         layout = setting.layout
-        self.log = Log(setting.disk, layout.journal(session_id), session_id, durable=setting.durable)
+        self.log = Log(
+            setting.disk,
+            layout.journal(session_id),
+            session_id,
+            durable=setting.durable,
+        )
         self._setting = setting
         self._snapshot_path = layout.snapshot(session_id)
         self._state: Session | None = None
+        self._repairs: Repairs | None = None  # the last ones
         self._incarnation = 0  # of the log that the state was folded from
         self._plan_snapshot(beginning(session_id), 0)
         self._snapshot_file: object = None  # which file this handle wrote there last
+        self._is_anothers = False  # whether that file is another program's
         self._adopting: Snapshot | None = None  # another program's file, while there is no record beside it
 
     def read(self) -> Session | None:
@@ -110,7 +126,11 @@ class FoldedLog:
             snapshot = self._read_snapshot()
             state = self._start(snapshot)
         self._state = None  # until it is whole again
+        chain = self.log.chain
         for record in decoded(self.log):
+            if type(record.event) is JournalRepaired:
+                self._note_repair(record.seq - 1, chain, record.seq)
+            chain = record.chain.encode()
             try:
                 apply_event(state, record.event, record.at)
             except ValueError as error:
@@ -124,10 +144,16 @@ class FoldedLog:
         self._state, self._incarnation = state, self.log.incarnation
         return state
 
+    def _note_repair(self, version: int, chain: bytes | None, until: int) -> None:
+        before = self._repairs
+        if before is not None and before.until == version:  # one repair after another
+            version, chain = before.version, before.chain
+        self._repairs = Repairs(version, chain, until)
+
     def _start(self, snapshot: "Snapshot | CorruptSnapshotError | None") -> Session:
         """The state to fold on from: the snapshot's where it stands for a point of this journal."""
         self.log.start_at(beginning(self.session_id))
-        self._adopting = None
+        self._adopting = self._repairs = None
         self._plan_snapshot(self.log.position, 0)
         if (
             isinstance(snapshot, Snapshot)
@@ -161,6 +187,7 @@ class FoldedLog:
             raise CorruptSnapshotError(self._snapshot_path, f"it holds the session {snapshot.session.id!r}")
         self._adopting = snapshot
         # It goes on record, so that a snapshot of ours may take its place.
+        self._is_anothers = True
         self._snapshot_file = _identity(self._setting.disk, self._snapshot_path)
         return snapshot.session
 
@@ -182,11 +209,15 @@ class FoldedLog:
     # The snapshot
 
     def compact(self) -> bool:
-        """Bring the snapshot up to date; True if it had to be written."""
+        """Bring the snapshot up to date; True if it had to be written. Raises DurabilityError."""
         with self.log.existing:
             if self.log.fd is None or self.read() is None or self._adopting is not None:
                 return False
-            return self._snapshot_position != self.log.position and self._write_snapshot()
+            try:
+                return self._snapshot_position != self.log.position and self._write_snapshot()
+            except OSError as error:
+                reason = f"writing the snapshot failed: {error.strerror}"
+                raise DurabilityError(self._snapshot_path, reason, outcome_unknown=False) from error
 
     def _plan_snapshot(self, position: Position, size_bytes: int) -> None:
         """Note which snapshot there is, and when the next one is due.
@@ -217,8 +248,14 @@ class FoldedLog:
             # Half of something may go; a whole session that the journal does not know may not.
             if isinstance(there, Snapshot) and self._is_in_the_way(there):
                 return False
+            self._is_anothers = isinstance(there, Snapshot) and there.marker is None
         assert self._state is not None
-        size = write_snapshot(disk, path, self._state, position, durable=self._setting.durable)
+        if self._is_anothers:
+            # Another program's file may go only when what it says is on record for good.
+            self.log.sync(anyway=True)
+        durable = self._setting.durable or self._is_anothers
+        size = write_snapshot(disk, path, self._state, position, durable=durable)
+        self._is_anothers = False
         self._plan_snapshot(position, size)
         self._snapshot_file = _identity(disk, path)
         return True

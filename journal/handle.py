@@ -19,11 +19,12 @@ from journal.errors import (
     JournalWarning,
     OwnerMismatchError,
     SessionNotFoundError,
+    UnsafePathError,
     VersionConflictError,
 )
 from journal.folded import FoldedLog
 from journal.quarantine import keep
-from journal.reader import Reader, TornTail, beginning
+from journal.reader import TornTail
 from journal.record import Pending, prepare
 from journal.tombstones import Tombstone, add_tombstone
 from projections.difference import difference
@@ -56,15 +57,18 @@ class Handle(FoldedLog):
         ]
         # To assert a version must not create a file.
         with self.log.exclusive if batch else self.log.existing:
-            state, seen, _ = self._begin()
+            state, known = self._begin()
             version = self.log.version
             if (key or retried_id) and batch:
                 after = max(version - len(batch), 0) if expected == ANY else expected
                 if (written := self._was_written(after, batch, id=retried_id, key=key)) is not None:
-                    return written.version
-            if expected not in (version, seen, ANY):
+                    self.log.settle()  # whoever wrote it may not have come to that
+                    return version if written.version in known else written.version
+            is_new = self._adopting is not None and changes and isinstance(changes[0].event, SessionCreated)
+            if expected != ANY and (expected not in known or is_new):
                 raise VersionConflictError(self.session_id, version, expected)
             if not batch:
+                self.log.sync()  # what others wrote, and may not have synced
                 return version
             if not state.id and not isinstance(changes[0].event, _FIRST_EVENTS):
                 raise InvalidEventError(
@@ -88,7 +92,7 @@ class Handle(FoldedLog):
             batch.append(prepare(change, by))
         log = self.log
         with log.exclusive:
-            state, seen, seen_chain = self._begin()
+            state, known = self._begin()
             version = log.version
             if state.user_id != session.user_id and state.id:
                 raise OwnerMismatchError(self.session_id, session.user_id)
@@ -96,14 +100,16 @@ class Handle(FoldedLog):
                 written = self._was_written(session.version, batch, id=retried_id, anywhere=expected == ANY)
                 if written is not None:
                     # An earlier try got through after all: go on behind it.
+                    log.settle()
                     del changes[: written.records]
                     session.version, session._chain = written.version, None
                     return self.save(session, expected if expected == ANY else session.version, by=by)
             base, chain = session.version, session._chain
-            is_another = chain != seen_chain and chain is not None and base == seen
-            if (is_another or (expected != version and expected != seen)) and expected != ANY:
+            # One that was never stored knows no chain; it does not know another program's session either.
+            is_another = (chain is not None or self._adopting is not None) and known.get(base, chain) != chain
+            if (is_another or expected not in known) and expected != ANY:
                 raise VersionConflictError(self.session_id, version, expected)
-            is_behind = is_another or (base != version and base != seen)
+            is_behind = is_another or base not in known
             if is_behind and not state.id:
                 # It was deleted meanwhile: what it says goes on record anew, all of it.
                 is_behind, batch = False, []
@@ -139,7 +145,7 @@ class Handle(FoldedLog):
                 if state is None:
                     raise SessionNotFoundError(self.session_id)
                 # The state's own lists are lent out, not copies: the cost must not grow with the session.
-                lent, self._state = _lend(state), None
+                lent, self._state = lend(state), None
                 incarnation = self.log.incarnation
             sizes = len(state._user_messages), len(state._agent_responses)
             try:
@@ -160,13 +166,18 @@ class Handle(FoldedLog):
     def delete(self, *, by: str | None, why: str | None) -> bool:
         """Remove the journal and the snapshot, and leave a tombstone. See StateStore.delete_session."""
         setting, log = self._setting, self.log
-        if all(setting.disk.status(path) is None for path in (log.path, self._snapshot_path)):
-            return False
+        try:
+            if all(setting.disk.status(path) is None for path in (log.path, self._snapshot_path)):
+                disks.remove_file(setting.disk, log.path, durable=setting.durable)  # for good, too
+                return False
+        except OSError as error:
+            raise _refused(log.path, "deleting", error) from error
         # A session without a journal is locked, too: by an empty one, which goes again.
         with log.exclusive:
             if not log.size() and setting.disk.status(self._snapshot_path) is None:
                 return False
-            setting.mark(self.session_id)
+            for path in (self._snapshot_path, log.path):
+                disks.check_file(setting.disk, path)
             with contextlib.suppress(JournalError):  # what cannot be read can be deleted all the same
                 self.read()
             tombstone = Tombstone(
@@ -177,33 +188,47 @@ class Handle(FoldedLog):
                 by=by,
                 why=why,
             )
-            add_tombstone(setting.disk, setting.layout.tombstones, tombstone, durable=setting.durable)
-            # The snapshot first: alone it would be a session that another program wrote.
-            disks.remove_file(setting.disk, self._snapshot_path, durable=setting.durable)
-            disks.remove_file(setting.disk, log.path, durable=setting.durable)
+            try:
+                setting.mark(self.session_id)
+                add_tombstone(setting.disk, setting.layout.tombstones, tombstone, durable=setting.durable)
+            except OSError as error:
+                raise _refused(log.path, "noting the deletion", error) from error
+            try:
+                # The snapshot first: alone it would be a session that another program wrote.
+                disks.remove_file(setting.disk, self._snapshot_path, durable=setting.durable)
+                if log.size():
+                    log.retract()
+                disks.remove_file(setting.disk, log.path, durable=setting.durable)
+            except OSError as error:
+                reason = f"deleting the session failed: {error.strerror}"
+                raise DurabilityError(log.path, reason, outcome_unknown=True) from error
             return True
 
-    def _begin(self) -> tuple[Session, int, bytes | None]:
-        """Under the lock: catch up, repair a torn tail; the state, and version and chain before that repair.
+    def _begin(self) -> tuple[Session, dict[int, bytes | None]]:
+        """Under the lock: catch up, repair a torn tail; the state, and what a writer may have seen of it.
 
+        That is the version now, with its chain, or the one before a repair: a repair changes nothing that a
+        writer must know. The version that is made by the repair of this moment nobody can have seen.
         Raises CorruptRecordError: nothing is written after damage.
         """
         log = self.log
-        state = self._usable_state() if log.is_current else None
-        if state is None:
-            state = self._catch_up()
-        seen, seen_chain = log.version, state._chain
+        state = (self._usable_state() if log.is_current else None) or self._catch_up()
+        known = {log.version: state._chain}
+        repairs = self._repairs
+        if repairs is not None and repairs.until == log.version:
+            known[repairs.version] = repairs.chain
         if log.rest is not None:
             if isinstance(log.rest, CorruptRecordError):
                 raise log.rest
             self._repair_tail(state, log.rest)
-        return state, seen, seen_chain
+        return state, known
 
     def _repair_tail(self, state: Session, tail: TornTail) -> None:
+        log = self.log
         try:
-            path = self.log.cut(tail.offset, self._setting.layout.quarantine)
+            path = log.cut(tail.offset, self._setting.layout.quarantine)
         except OSError as error:
-            raise _refused(self.log.path, "moving a torn tail to quarantine", error) from error
+            raise _refused(log.path, "moving a torn tail to quarantine", error) from error
         if state.version:  # else nothing of it was acknowledged, and a session begins with whose it is
             event = JournalRepaired(
                 offset=tail.offset,
@@ -211,9 +236,11 @@ class Handle(FoldedLog):
                 reason=tail.reason,
                 quarantine=os.path.basename(path),
             )
+            before = log.version, state._chain
             self._write(state, [prepare(Change(event=event, at=utc_now()))])
+            self._note_repair(*before, log.version)
         warnings.warn(
-            f"{self.log.path}: {tail.reason}; its {tail.size_bytes} bytes, which no save acknowledged, "
+            f"{log.path}: {tail.reason}; its {tail.size_bytes} bytes, which no save acknowledged, "
             f"were moved to {path}.",
             JournalWarning,
             stacklevel=2,
@@ -250,14 +277,20 @@ class Handle(FoldedLog):
         try:
             return [prepare(Change(event=SessionAdopted(document=document), at=utc_now()))]
         except InvalidEventError:
-            setting = self._setting
-            fd = setting.disk.open(self._snapshot_path)
-            try:
-                keep(setting.disk, setting.layout.quarantine, f"{self.session_id}.json", fd, 0)
-            finally:
-                setting.disk.close(fd)
+            self._keep_snapshot()
             session = Session.from_document(parse_document(document))
             return [prepare(change) for change in difference(None, session, now=session.updated_at)]
+
+    def _keep_snapshot(self) -> None:
+        disk, layout = self._setting.disk, self._setting.layout
+        try:
+            fd = disk.open(self._snapshot_path)
+            try:
+                keep(disk, layout.quarantine, f"{self.session_id}.json", fd, 0)
+            finally:
+                disk.close(fd)
+        except OSError as error:
+            raise _refused(self._snapshot_path, "keeping it in quarantine", error) from error
 
     def _was_written(
         self,
@@ -273,13 +306,13 @@ class Handle(FoldedLog):
         Raises InvalidEventError where the id or the key is the same and the content is not.
         """
         found: list[bytes] = []
-        log = self.log
-        if log.fd is None:
-            return None
-        for _, line in Reader(self._setting.disk, log.fd, log.path, beginning(self.session_id)):
+        said = None
+        for line in self.log.lines_after(after):
             said = outline(line)
-            if said is None or said.seq <= after:
-                continue
+            if said is None:
+                return None
+            if not found and said.id != id and event_bytes(line).startswith(_HOUSEKEEPING):
+                continue  # what the earlier try put on record before its own
             if not found and (said.key != key if key else said.id != id):
                 if anywhere:
                     continue
@@ -305,7 +338,9 @@ class _Written(NamedTuple):
     version: int
 
 
-def _refused(path: str, what: str, error: OSError) -> DurabilityError:
+def _refused(path: str, what: str, error: OSError) -> JournalError:
+    if isinstance(error, UnsafePathError):
+        return error
     return DurabilityError(path, f"{what} failed: {error.strerror}", outcome_unknown=False)
 
 
@@ -313,11 +348,15 @@ def _lists_edited(session: Session) -> bool:
     return session._user_messages.edited or session._agent_responses.edited
 
 
+# How the events begin that a writer adds of its own accord.
+_HOUSEKEEPING: Final = tuple(
+    b'{"type":"%b"' % str(kind.__struct_config__.tag).encode() for kind in (JournalRepaired, SessionAdopted)
+)
 _FIRST_EVENTS = (SessionCreated, SessionAdopted, SessionReplaced)
 
 
-def _lend(state: Session) -> Session:
-    """A session that shares the state's lists, for as long as an update lasts."""
+def lend(state: Session) -> Session:
+    """A session that shares the state's lists, for as long as an update or a save lasts."""
     lent = state._header()
     lent._user_messages, lent._agent_responses = state._user_messages, state._agent_responses
     lent.metadata = state.copy_metadata()

@@ -53,6 +53,10 @@ class Handles:
         with self._mutex:
             return list(self._handles.values())
 
+    def is_leaked(self) -> bool:
+        """Whether files are open that this process opened and nobody closed."""
+        return bool(self._handles) and not self._is_closed and self._fork_generation == disks.fork_generation
+
     def close(self) -> None:
         """Close every file. Whoever asks for a handle afterwards gets JournalClosedError."""
         with self._mutex:
@@ -83,7 +87,8 @@ class Handles:
             return handle
 
     def _make_room(self) -> None:
-        held_bytes = sum(handle.log.offset for handle in self._handles.values())
+        # A copy: `of` moves handles about without the mutex.
+        held_bytes = sum(handle.log.offset for handle in list(self._handles.values()))
         while len(self._handles) > MAX_OPEN or (held_bytes > MAX_BYTES and len(self._handles) > 1):
             _, oldest = self._handles.popitem(last=False)
             held_bytes -= oldest.log.offset

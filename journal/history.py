@@ -7,7 +7,10 @@ from journal.chain import Damage
 from journal.errors import CorruptRecordError
 from journal.log import Log
 from journal.record import decode_record
-from projections.events import Record
+from projections.events import Record, SessionAdopted, SessionCreated, SessionReplaced
+from projections.session import SessionProjection
+
+_BEGINNINGS = (SessionCreated, SessionAdopted, SessionReplaced)
 
 
 def decoded(log: Log) -> Iterator[Record]:
@@ -19,9 +22,25 @@ def decoded(log: Log) -> Iterator[Record]:
     for offset, line in log.read_new():
         seq += 1
         try:
-            yield decode_record(line)
+            record = decode_record(line)
         except Damage as damage:
             raise CorruptRecordError(log.path, offset, seq, damage.reason) from None
+        if not belongs(record, log.session_id):
+            raise CorruptRecordError(log.path, offset, seq, "it does not begin this session")
+        yield record
+
+
+def begun_by(record: Record) -> str:
+    """The id of the session that a record begins; nothing where it begins none."""
+    if type(record.event) not in _BEGINNINGS:
+        return ""
+    return SessionProjection().apply(SessionProjection().initial(), record).id
+
+
+def belongs(record: Record, session_id: str) -> bool:
+    """Whether a record may stand in a session's journal: the first begins it, and none begins another."""
+    begun = begun_by(record)
+    return begun == session_id or (not begun and record.seq > 1)
 
 
 def records_after(log: Log, version: int) -> Iterator[Record]:

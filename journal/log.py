@@ -1,21 +1,36 @@
 """One session's file: append, read, cut a torn tail. Knows no event type: an event is raw JSON to it."""
 
+import contextlib
 import errno
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from types import TracebackType
-from typing import NoReturn
+from time import monotonic
+from typing import Final, NoReturn
 
 from journal import disk as disks
-from journal.disk import LOCK_EX, LOCK_SH, LOCK_UN, Disk
-from journal.errors import CorruptRecordError, DurabilityError, JournalClosedError
+from journal.chain import MAX_LINE_BYTES
+from journal.disk import LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN, Disk
+from journal.errors import (
+    CorruptRecordError,
+    DurabilityError,
+    InvalidEventError,
+    JournalClosedError,
+    JournalError,
+    UnsafePathError,
+)
 from journal.quarantine import keep
-from journal.reader import Position, Reader, TornTail, beginning
+from journal.reader import MAX_BATCH_BYTES, Position, Reader, TornTail, beginning
 from journal.record import Pending, encode_batch
+from journal.shared_file import Busy, SharedFile
+
+# Our own programs lock a journal, and retract it, before they remove it or replace it. One that locks nothing
+# may do so at any time, between a look at the path and the write behind it, too: looking can only bound how
+# long that stays unnoticed. Where a save waits for the disk it looks each time; else this often.
+LOOK_AFTER_SECONDS: Final = 0.001
 
 
-class Log:
+class Log(SharedFile):
     """The journal of one session, open. Threads share it; `exclusive` lets one writer in, machine-wide.
 
     `position` is where this process has read to. `incarnation` changes when the file turned out to be
@@ -23,24 +38,24 @@ class Log:
     """
 
     def __init__(self, disk: Disk, path: str, session_id: str, *, durable: bool) -> None:
+        super().__init__()
         self.disk, self.path, self.session_id, self.durable = disk, path, session_id, durable
         self._path = os.fsencode(path)  # for the one call of every save that takes a path
-        self.mutex = threading.RLock()
-        self.using = _Using(self)
-        self.exclusive = _Exclusive(self, create=True)
-        self.existing = _Exclusive(self, create=False)
         self.version, self.chain, self.offset = beginning(session_id)
         self.incarnation = 0
         self.fd: int | None = None
         self.rest: TornTail | CorruptRecordError | None = None
-        # How deep the thread that has `mutex` is in `with` blocks: of `using`, and of those with the lock.
-        self._users = self._held = 0
         self._inode = 0
         self.is_current = True  # whether it was read to its end when the lock was taken
         self.is_dead = False  # a failed sync ended it; a new log reads the truth from the file
         self._size = 0  # what the file held when it was last looked at
-        self.is_retired = False  # whoever works with it now is the last, and closes it
-        self._new_names = False  # the file was created here, and its name is not durable yet
+        self._is_new = False
+        self._looked_until = 0.0  # until when the path is taken to lead to the open file
+        # What was written here, and what of it is on disk; whoever has the mutex may put the waiting off.
+        self._writes = self._synced = 0
+        self._sync_mutex = threading.Lock()
+        self.defers = False
+        self._is_unsure = False  # whether others wrote what they may not have synced
         self._reason = ""
         self._fork_generation = disks.fork_generation
 
@@ -56,6 +71,7 @@ class Log:
         self._check_alive()
         status = self.disk.status(self.path)
         if status is None:
+            self._check_folder()
             self._let_go()
             return True
         if self.fd is None or status.st_ino != self._inode:
@@ -91,6 +107,8 @@ class Log:
             yield from reader.salvaged
 
     def _stand_behind(self, reader: Reader) -> None:
+        if reader.position.offset != self.offset:
+            self._is_unsure = True
         self.start_at(reader.position)
         self.rest = reader.rest
 
@@ -123,8 +141,30 @@ class Log:
             start = max(end - step, 0)
             tail = self.disk.read(self.fd, end - start, start)
             at = tail.rfind(b"\n", 0, len(tail) - 1)
-            if at >= 0 or start == 0:
+            if at >= 0 or start == 0 or step > MAX_LINE_BYTES:
                 return tail[at + 1 :]
+            step *= 8
+
+    def lines_after(self, version: int) -> list[bytes]:
+        """The lines of the records after a version, up to where this log has read, which checked them.
+
+        Read from the end: the cost is that of these records, whatever came before.
+        """
+        if self.fd is None or version >= self.version:
+            return []
+        step = 8192
+        while True:
+            start = max(self.offset - step, 0)
+            found = self.disk.read(self.fd, self.offset - start, start).split(b"\n")
+            found.pop()
+            # What stands before the first newline is the end of a record, unless the journal begins there.
+            found = found[1:] if start else found
+            first = b'{"v":1,"seq":%d,' % (version + 1)
+            for index, line in enumerate(found):
+                if line.startswith(first):
+                    return found[index:]
+            if start == 0:
+                return []
             step *= 8
 
     # Writing: only inside `with log.exclusive`, and read up to the end.
@@ -132,33 +172,73 @@ class Log:
     def append(self, batch: Sequence[Pending]) -> int:
         """Add records as one batch, all or none; return the new version.
 
-        One write and one sync, whatever the number of records. Raises DurabilityError.
+        One write and one sync, whatever the number of records. Where the log `defers`, the sync is left to
+        the caller. Raises DurabilityError.
         """
         fd, offset = self.fd, self.offset
         assert fd is not None
         assert offset == self._size, "append only at the end that was read"
         data, version, chain = encode_batch(batch, self.version, self.chain)
+        if len(data) > MAX_BATCH_BYTES:
+            raise InvalidEventError(
+                f"a batch of {len(data):,} bytes, over the {MAX_BATCH_BYTES:,} that one may have; "
+                "append it in parts"
+            )
+        if self.durable and (self._is_unsure or not self.is_synced):
+            # Behind what may be lost nothing may stand: a crash would leave a gap, and that is damage.
+            self.sync()
         try:
             if (written := self.disk.write(fd, data)) != len(data):
                 disks.write_whole(self.disk, fd, data[written:])
         except OSError as error:
             self._undo(offset, error)
+        self._is_new = False
         if self.durable:
-            self._sync()
-        self._new_names = False
+            try:
+                self.settle()
+            except DurabilityError:
+                with contextlib.suppress(OSError):  # what may not be on disk must not be read as if it were
+                    self.disk.truncate(fd, offset)
+                raise
         self._size = self.offset = offset + len(data)
         self.version, self.chain = version, chain
         return version
 
-    def _sync(self) -> None:
-        assert self.fd is not None
-        try:
-            self.disk.sync(self.fd)
-            if self._new_names:
-                self.disk.sync_folder(os.path.dirname(self.path))
-        except OSError as error:
-            # Never retried: the kernel may have dropped the pages and call the next sync a success.
-            self._die(f"syncing failed: {error.strerror}", error)
+    def settle(self) -> None:
+        """See that what stands in the file now is on disk before anybody is told so."""
+        if self.durable:
+            self._writes += 1
+            if not self.defers:
+                self.sync()
+
+    @property
+    def is_synced(self) -> bool:
+        """Whether somebody waits for this log's `sync`."""
+        return self._synced == self._writes
+
+    def sync(self, *, anyway: bool = False) -> None:
+        """Return when all that stands in the file now is on disk, with the file's name.
+
+        A log that is not durable does nothing, unless it is to be `anyway`.
+        Needs no lock: whoever appends meanwhile syncs this, too. One at a time: of two syncs of one open file
+        only the first is told of an error. Raises DurabilityError.
+        """
+        with self._sync_mutex:
+            self._check_alive()
+            writes = self._writes
+            is_needed = self.durable and (self._synced != writes or self._is_unsure)
+            if self.fd is None or not (is_needed or anyway):
+                return
+            self._is_unsure = False
+            try:
+                self.disk.sync(self.fd)
+                disks.sync_names(self.disk, self.path, self._inode)
+            except OSError as error:
+                # Never retried: the kernel may have dropped the pages and call the next sync a success.
+                with contextlib.suppress(OSError):  # whoever opens the file next must read what the disk has
+                    self.disk.drop_cache(self.fd)
+                self._die(f"syncing failed: {error.strerror}", error)
+            self._synced = writes
 
     def _undo(self, offset: int, error: OSError) -> None:
         """Cut a part of a batch off again, so that the session is as before; always raises."""
@@ -188,32 +268,38 @@ class Log:
         self._size, self.rest = end, None
         return path
 
-    # The file and its lock
+    def retract(self) -> None:
+        """Before the file is removed or replaced: make all that have it open look at the path again.
 
-    def retire(self) -> None:
-        """Close the file as soon as nobody works with it."""
-        self.is_retired = True
-        if self.mutex.acquire(blocking=False):
-            try:
-                if not self._users and not self._held:
-                    self.close()
-            finally:
-                self.mutex.release()
+        They look when its size is not what they saw. It grows by a byte, which nobody acknowledged: should
+        the removal not come to pass, that is a torn tail.
+        """
+        assert self.fd is not None
+        self.disk.truncate(self.fd, self.size() + 1)
+
+    # The file and its lock
 
     def close(self) -> None:
         """Close the file. The log opens it again when it is needed."""
         with self.mutex:
-            if self.fd is not None:
-                self.disk.close(self.fd)
-                self.fd = None
-                self._inode = 0
-                self._forget()
+            if not self.is_synced:
+                with contextlib.suppress(JournalError):  # whoever waits for it is told
+                    self.sync()
+            with self._sync_mutex:
+                if self.fd is not None:
+                    self.disk.close(self.fd)
+                    self.fd = None
+                    self._inode, self._looked_until = 0, 0.0
+                    self._forget()
 
     def _open(self, *, create: bool) -> None:
+        self._check_folder()
         try:
             fd = self._open_or_create() if create else self.disk.open(self.path, write=True)
         except FileNotFoundError:
             return
+        except UnsafePathError:
+            raise
         except OSError as error:
             if create:
                 reason = f"opening the journal failed: {error.strerror}"
@@ -221,26 +307,41 @@ class Log:
             if error.errno not in (errno.EACCES, errno.EROFS, errno.EPERM):
                 raise
             fd = self.disk.open(self.path)  # a store that may only be read
-        status = self.disk.status_of(fd)
+        try:
+            status = self.disk.status_of(fd)
+        except BaseException:
+            self.disk.close(fd)
+            raise
         self.fd, self._inode, self._size = fd, status.st_ino, status.st_size
+        self._is_unsure = status.st_size > 0
+
+    def _check_folder(self) -> None:
+        folder = os.path.dirname(self.path)
+        disks.check_folders(self.disk, os.path.dirname(folder), folder)
 
     def _open_or_create(self) -> int:
         try:
             return self.disk.open(self.path, write=True)
         except FileNotFoundError:
             pass
-        disks.make_folders(self.disk, os.path.dirname(self.path), durable=self.durable)
-        self._new_names = True
+        disks.make_folders(self.disk, os.path.dirname(self.path))
+        self._is_new = True
         return self.disk.open(self.path, write=True, create=True)
 
     def _uncreate(self) -> None:
         """Nothing was written: the empty file that this log created goes again."""
-        self._new_names = False
-        if self.fd is not None and self.disk.status_of(self.fd).st_size == 0:
-            disks.remove_file(self.disk, self.path, durable=False)
+        self._is_new = False
+        with contextlib.suppress(OSError):  # an empty file does no harm
+            if self.fd is not None and self.disk.status_of(self.fd).st_size == 0:
+                disks.remove_file(self.disk, self.path, durable=False)
 
     def _let_go(self) -> None:
         """Forget a file that is no longer at the path, and everything read from it."""
+        self.disk.durable_names.discard((self.path, self._inode))
+        self._synced = self._writes  # what was written was there until somebody removed it
+        if self.fd is not None:
+            # To close it is not enough: a process that was forked from this one has it open, too.
+            self.disk.flock(self.fd, LOCK_UN)
         self.close()
         self._forget()
         self._size = 0
@@ -262,95 +363,35 @@ class Log:
         if self.is_dead:
             raise DurabilityError(self.path, self._reason, outcome_unknown=True)
 
-    def _lock(self, create: bool) -> None:
+    def _lock(self, create: bool, wait: bool) -> None:
         """Take the file's lock, on the file that is at the path."""
         if self._fork_generation != disks.fork_generation or self.is_dead:
             self._check_alive()
+        disk = self.disk
         while True:
             if self.fd is None:
                 self._open(create=create)
                 if self.fd is None:
                     return
-            self.disk.flock(self.fd, LOCK_EX)
             try:
-                status = self.disk.lstat(self._path)
+                disk.flock(self.fd, LOCK_EX if wait else LOCK_EX | LOCK_NB)
+            except BlockingIOError:
+                raise Busy from None
+            if monotonic() < self._looked_until and disk.seek(self.fd, 0, os.SEEK_END) == self.offset:
+                self._size, self.is_current = self.offset, True
+                return
+            try:
+                status = disk.lstat(self._path)
                 if status.st_ino == self._inode:
                     break
             except FileNotFoundError:
                 pass
             # Deleted, restored or erased while we waited: this lock holds a file that nobody sees.
             self._let_go()
+        # An empty file tells nobody that it was removed.
+        if not self.durable and status.st_size:
+            self._looked_until = monotonic() + LOOK_AFTER_SECONDS
         self._size = size = status.st_size
         self.is_current = is_current = size == self.offset
         if not is_current:
             self._check_continuity()
-
-
-class _Using:
-    """`with log.using:` — no other thread of this process touches the log meanwhile."""
-
-    __slots__ = ("_log",)
-
-    def __init__(self, log: Log) -> None:
-        self._log = log
-
-    def __enter__(self) -> None:
-        self._log.mutex.acquire()
-        self._log._users += 1
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        log = self._log
-        log._users -= 1
-        if log.is_retired and not log._users and not log._held:
-            log.close()
-        log.mutex.release()
-
-
-class _Exclusive:
-    """`with log.exclusive:` — and no other process writes this session meanwhile.
-
-    `log.existing` is the same for a file that is there; where there is none, `log.fd` stays None.
-    """
-
-    __slots__ = ("_create", "_log")
-
-    def __init__(self, log: Log, *, create: bool) -> None:
-        self._log, self._create = log, create
-
-    def __enter__(self) -> None:
-        log = self._log
-        log.mutex.acquire()
-        if log._held == 0:
-            try:
-                log._lock(self._create)
-            except BaseException:
-                self._unlock(log)
-                raise
-        log._held += 1
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        log = self._log
-        log._held -= 1
-        if log._held or log._new_names or log.is_retired or log.fd is None:
-            if log._new_names and not log._held:
-                log._uncreate()
-            self._unlock(log)
-            return
-        try:
-            log.disk.flock(log.fd, LOCK_UN)
-        finally:
-            log.mutex.release()
-
-    @staticmethod
-    def _unlock(log: Log) -> None:
-        try:
-            if log._held == 0 and log.fd is not None:
-                log.disk.flock(log.fd, LOCK_UN)
-            if log.is_retired and not log._held and not log._users:
-                log.close()
-        finally:
-            log.mutex.release()

@@ -12,6 +12,15 @@ def check_session_id(session_id: str) -> str:
     return _check_part("session id", session_id, session_id)
 
 
+def is_session_id(session_id: str) -> bool:
+    """Whether `check_session_id` accepts it."""
+    try:
+        check_session_id(session_id)
+    except InvalidNameError:
+        return False
+    return True
+
+
 def check_name(name: str) -> str:
     """Return a document's name if it is safe as a file name, else raise InvalidNameError."""
     return _check_part("name", name, name)

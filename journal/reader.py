@@ -1,15 +1,18 @@
 """Reading a journal: checked lines of complete batches, and where and why the reading stopped."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from journal.chain import MAX_LINE_BYTES, Damage, Outline, Place, check_lines, first_chain, outline
 from journal.disk import CHUNK_BYTES, Disk
 from journal.errors import CorruptRecordError
 
 _RECORD = b'{"v":1,"seq":'
-# A hostile line may hold millions of beginnings; a torn batch or a lost newline, a few.
-_MOST_IN_A_LINE = 1000
+# A hostile line may hold millions of beginnings; one from which a newline was lost, a few.
+_MOST_IN_A_LINE = 16
+# A batch is held until it is whole.
+MAX_BATCH_BYTES: Final = 256 * 1024 * 1024
 
 
 class Position(NamedTuple):
@@ -20,6 +23,7 @@ class Position(NamedTuple):
     offset: int
 
 
+@lru_cache(maxsize=256)
 def beginning(session_id: str) -> Position:
     """The position before the first record of a session."""
     return Position(0, first_chain(session_id), 0)
@@ -55,6 +59,7 @@ class Reader:
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
         version, chain = self._version, self._chain
         batch: list[tuple[int, bytes]] = []
+        held = 0
         expected: Place | None = None  # the place that the next record of the batch must have
         for at, block in _blocks(self.disk, self.fd, self._offset):
             chains, places, damage = check_lines(block, version + 1, chain)
@@ -72,11 +77,15 @@ class Reader:
                         version -= 1
                         break
                     batch.append((at, line))
+                    held += len(line)
+                    if held > MAX_BATCH_BYTES:
+                        damage = Damage("its batch is longer than any can be", altered=True)
+                        break
                     expected = place[0] - 1, place[1]
                     if not place[0]:
                         self._version, self._chain, self._offset = version, chain, at + len(line) + 1
                         yield from batch
-                        batch, expected = [], None
+                        batch, expected, held = [], None, 0
                 at += len(line) + 1
             if damage is not None:
                 self._explain(damage.reason, at, version + 1, torn=not damage.altered)
@@ -92,8 +101,9 @@ class Reader:
         Records of a later batch behind the bad place prove that the place was once good.
         """
         first = self._version + 1
+        # One that stands behind it and does not name it as the first of its batch is of a later batch.
         for line in self._lines_from(offset) if torn else ():
-            if any((found.first or found.seq) != first for found in _records_in(line)):
+            if any(found.first != first for found in _records_in(line)):
                 torn = False
                 break
         if torn:
@@ -103,19 +113,21 @@ class Reader:
             self.rest = CorruptRecordError(self.path, offset, seq, reason)
 
     def _lines_from(self, offset: int) -> Iterator[bytes]:
-        """The complete lines from the one at `offset` on."""
-        return (line for _, line in lines(self.disk, self.fd, offset))
+        """The complete lines, from the one at `offset` on, that may hold a record."""
+        for _, block in _blocks(self.disk, self.fd, offset):
+            yield from [line for line in block if _RECORD in line]
 
 
 def _records_in(line: bytes) -> Iterator[Outline]:
-    """The well-formed records that end a line; more than one where a newline was lost."""
-    at = line.find(_RECORD)
+    """The well-formed record that ends a line, wherever it begins: a newline before it may be lost."""
+    at = len(line)
     for _ in range(_MOST_IN_A_LINE):
+        at = line.rfind(_RECORD, 0, at)
         if at < 0:
             return
         if (found := outline(line[at:])) is not None:
             yield found
-        at = line.find(_RECORD, at + 1)
+            return
 
 
 def lines(disk: Disk, fd: int, offset: int) -> Iterator[tuple[int, bytes]]:

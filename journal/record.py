@@ -10,12 +10,61 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from journal.chain import MAX_TEXT_BYTES, URLSAFE, Damage, Outline, base64url, outline
+from journal.chain import MAX_TEXT_BYTES, URLSAFE, Damage, base64url
 from journal.errors import InvalidEventError
-from journal.event_json import KNOWN_TYPES, encode_event, encode_json, encode_plain_text
-from projections.events import AgentResponseAdded, Change, Record, UnknownEvent, UserMessageAdded
+from journal.event_json import (
+    KNOWN_TYPES,
+    MAX_DEPTH,
+    check_json,
+    encode_event,
+    encode_json,
+    encode_plain_text,
+)
+from projections.document import parse_document
+from projections.events import (
+    ActivePersonaSet,
+    ActiveSeedSet,
+    AgentResponseAdded,
+    Change,
+    CustomEvent,
+    Event,
+    MetadataSet,
+    ReasoningAdded,
+    Record,
+    SessionAdopted,
+    SessionCreated,
+    SessionReplaced,
+    ToolCalled,
+    ToolReturned,
+    UnknownEvent,
+    UserMessageAdded,
+)
+from projections.messages import Moment
 
 _decode_record = msgspec.json.Decoder(Record).decode
+# What decoding and checking raise where a line is no record that a writer wrote.
+_UNREADABLE: Final = (msgspec.MsgspecError, ValueError, OverflowError, RecursionError)
+# Events that the types describe so well that whatever they let through can be folded.
+_SETTLED: Final = frozenset(
+    (SessionCreated, ActiveSeedSet, ActivePersonaSet, ToolCalled, ToolReturned, ReasoningAdded, CustomEvent)
+)
+
+
+class _Newer(msgspec.Struct, kw_only=True):
+    """As Record, whatever its event is."""
+
+    seq: int
+    id: str
+    at: Moment
+    event: msgspec.Raw
+    digest: str
+    chain: str
+    by: str | None = None
+    cause: str | None = None
+    key: str | None = None
+
+
+_decode_newer = msgspec.json.Decoder(_Newer).decode
 
 # A change made ready to be written: its event's JSON, its header from "id" to "key", its salt.
 Pending: TypeAlias = tuple[bytes, bytes, bytes]
@@ -58,19 +107,19 @@ def prepare(
 def encode_batch(batch: Sequence[Pending], version: int, chain: bytes) -> tuple[bytes, int, bytes]:
     """The lines of a batch that follows `version` and its chain; the version and the chain after it."""
     first, more = version + 1, len(batch)
-    lines = []
+    lines: list[bytes] = []
     for raw, head, salt in batch:
         version, more = version + 1, more - 1
         # As base64url, but without a call: this is what every save pays for.
         digest = sha256(b"journal/event/1" + salt + raw).digest()
-        digest = b2a_base64(digest, newline=False).translate(URLSAFE, b"=")
+        digest = b2a_base64(digest).translate(URLSAFE, b"=\n")
         if more or version != first:
             head += _place_in_batch(version, first, more)
         header = b'{"v":1,"seq":%d,%b,"digest":"%b"' % (version, head, digest)
         chain = sha256(b"journal/record/1" + chain + header).digest()
-        chain = b2a_base64(chain, newline=False).translate(URLSAFE, b"=")
-        lines.append(b'%b,"chain":"%b","salt":"%b","event":%b}\n' % (header, chain, salt, raw))
-    return (lines[0] if len(lines) == 1 else b"".join(lines)), version, chain
+        chain = b2a_base64(chain).translate(URLSAFE, b"=\n")
+        lines += header, b',"chain":"', chain, b'","salt":"', salt, b'","event":', raw, b"}\n"
+    return b"".join(lines), version, chain
 
 
 def _place_in_batch(seq: int, first: int, more: int) -> bytes:
@@ -79,27 +128,66 @@ def _place_in_batch(seq: int, first: int, more: int) -> bytes:
 
 
 def decode_record(line: bytes) -> Record:
-    """The record of a checked line. Raises Damage where its event has a shape that no reader accepts."""
+    """The record of a checked line, and only what a writer can have written: whatever it says can be folded.
+
+    Raises Damage for anything else.
+    """
     try:
-        return _decode_record(line)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        found = outline(line)
-        kind = _event_type(found) if found else None
-        if found is None or kind is None or kind in KNOWN_TYPES:
+        record = _decode_record(line)
+        event = record.event
+        # Most are messages without a time of their own.
+        is_settled = type(event) in _SETTLED or getattr(event, "timestamp", event) is None
+        if not is_settled or record.at.tzinfo is not UTC:
+            _check_decoded(record.at, event)
+    except _UNREADABLE as error:
+        if (newer := _of_newer_version(line)) is None:
             raise Damage(f"the record cannot be read: {error}", altered=True) from None
-        rest = msgspec.json.decode(line)
-        event = UnknownEvent(type=kind, raw=bytes(found.event))
-        at = msgspec.convert(rest["at"], datetime, strict=False)
-        texts = {name: rest.get(name) for name in ("by", "cause", "key")}
-        return Record(
-            seq=found.seq, id=found.id, at=at, event=event, digest=found.digest, chain=found.chain, **texts
-        )
+        return newer
+    return record
 
 
-def _event_type(found: Outline) -> str | None:
-    event = msgspec.json.decode(found.event)
+def _check_decoded(at: datetime, event: Event) -> None:
+    """Refuse what the types let through and no writer does. Raises one of _UNREADABLE."""
+    moments = [at]
+    match event:
+        case UserMessageAdded() | AgentResponseAdded():
+            moments += [event.timestamp] if event.timestamp is not None else []
+        case MetadataSet():
+            check_json(event.value)  # it becomes part of the state
+        case SessionAdopted():
+            parse_document(event.document)
+        case SessionReplaced(session=session):
+            check_json(session.metadata, deepest=MAX_DEPTH + 1)
+            moments += [session.created_at, session.updated_at]
+            moments += [message.timestamp for message in session.user_messages]
+            moments += [response.timestamp for response in session.agent_responses]
+    for moment in moments:
+        if moment.tzinfo is not UTC:
+            moment.astimezone(UTC)
+
+
+def _of_newer_version(line: bytes) -> Record | None:
+    """A record whose event is of a type that this version does not know; None where it is not."""
+    try:
+        found = _decode_newer(line)
+        event = msgspec.json.decode(found.event)
+        found.at.astimezone(UTC)
+    except _UNREADABLE:
+        return None
     kind = event.get("type") if isinstance(event, dict) else None
-    return kind if isinstance(kind, str) else None
+    if not isinstance(kind, str) or kind in KNOWN_TYPES:
+        return None
+    return Record(
+        seq=found.seq,
+        id=found.id,
+        at=found.at,
+        event=UnknownEvent(type=kind, raw=bytes(found.event)),
+        digest=found.digest,
+        chain=found.chain,
+        by=found.by,
+        cause=found.cause,
+        key=found.key,
+    )
 
 
 def _encode_texts(by: str | None, cause: str | None, key: str | None) -> bytes:

@@ -7,7 +7,7 @@ import msgspec
 import orjson
 from msgspec import Struct
 
-from journal.disk import Disk, read_file, replace_file
+from journal.disk import MAX_WHOLE_BYTES, Disk, read_file, replace_file
 from journal.errors import CorruptSnapshotError
 from journal.reader import Position
 from projections.document import SessionDocument, parse_document
@@ -66,6 +66,8 @@ def read_snapshot(disk: Disk, path: str) -> Snapshot | None:
     document: SessionDocument
     marker: Marker | None
     try:
+        if not data.isascii():
+            data.decode()  # what msgspec passes over must be UTF-8, too
         document = marked = _decode(data)
         marker = marked.journal
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -94,7 +96,7 @@ def read_marker(disk: Disk, path: str) -> Marker | None:
 
 
 def write_snapshot(disk: Disk, path: str, session: Session, position: Position, *, durable: bool) -> int:
-    """Replace the snapshot by this session, folded up to `position`; return its size in bytes.
+    """Replace the snapshot by this session, folded up to `position`; return the size in bytes.
 
     The seed's keys in the seed's order and layout, then "journal", which the seed's reader ignores.
     """
@@ -106,6 +108,8 @@ def write_snapshot(disk: Disk, path: str, session: Session, position: Position, 
         "fold": FOLD,
     }
     data = to_pretty_json(keys)
+    if len(data) > MAX_WHOLE_BYTES:
+        return len(data)  # it could not be read; the journal is enough
     replace_file(disk, path, [data], durable=durable)
     return len(data)
 

@@ -2,7 +2,8 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
@@ -20,22 +21,24 @@ from journal.errors import (
     SessionNotFoundError,
     VersionConflictError,
 )
+from journal.examination import Wishes
 from journal.folded import Setting
 from journal.handles import Handles
 from journal.history import records_after, version_at
 from journal.layout import Layout
 from journal.log import Log
 from journal.marks import Marks
+from journal.mounts import refuse_network
 from journal.names import SESSIONS
+from journal.questions import Questions
 from journal.repair import repair
 from journal.snapshot import document_json
-from journal.verify import Report, verify_session
+from journal.verify import Report
 from projections.document import Json
 from projections.events import Change, Event, Record, SessionAdopted
 from projections.messages import utc_now
 from projections.projection import Projection
 from projections.session import Session, SessionProjection
-from projections.summary import SessionSummary
 
 T = TypeVar("T")
 State = TypeVar("State")
@@ -49,6 +52,7 @@ class StateStore:
     actor       who writes, for the `by` of every record, free text
     snapshots   "auto": rewritten when the journal outgrew them; "always": at each save, for a folder that
                 is shared with the seed's program
+    allow_network  whether the folder may be on a network file system, where locks and syncs may not hold
 
     Close it, or use it in a `with`: that brings the snapshots up to date. What was acknowledged is on
     record either way.
@@ -63,6 +67,7 @@ class StateStore:
         durability: Literal["disk", "os"] = "disk",
         actor: str | None = None,
         snapshots: Literal["auto", "always"] = "auto",
+        allow_network: bool = False,
     ) -> None:
         if durability not in ("disk", "os"):
             raise ValueError(f"durability is 'disk' or 'os', not {durability!r}")
@@ -72,6 +77,8 @@ class StateStore:
         self._durability = durability
         self._disk = disk = self._new_disk()
         self._layout = layout = Layout(base_path)
+        if not allow_network:
+            refuse_network(disk, layout.base)
         self._durable = durable = durability == "disk"
         self._marks = Marks(disk, layout.internal)
         self._setting = Setting(
@@ -82,7 +89,8 @@ class StateStore:
             mark=self._marks.mark,
         )
         self._handles = Handles(self._setting)
-        self._catalog = Catalog(disk, layout, self._marks, self._summarize)
+        self._questions = Questions(disk, layout, self._handles)
+        self._catalog = Catalog(disk, layout, self._marks, self._questions.summarize_each)
         self._documents = Documents(disk, layout, durable=durable)
 
     @property
@@ -212,10 +220,8 @@ class StateStore:
 
         Raises as save_session; InvalidEventError also for a key that stands there with another content.
         """
-        now = utc_now()
-        changes = [each if isinstance(each, Change) else Change(event=each, at=now) for each in events]
         return self._handles.of(session_id).append(
-            changes, expected_version, by=by or self.actor, cause=cause, key=key
+            as_changes(events), expected_version, by=by or self.actor, cause=cause, key=key
         )
 
     def records(self, session_id: str, *, after: int = 0) -> Iterator[Record]:
@@ -259,33 +265,45 @@ class StateStore:
         Raises SessionNotFoundError.
         """
         if session_id is not None:
-            return verify_session(self._disk, self._layout, session_id)
-        return Report.of_all(self._verify_one(each) for each in self.session_ids())
+            return self._questions.verify_one(session_id)
+        reports = dict(self.verify_each())
+        return Report.of_all(reports[each] for each in sorted(reports))
 
-    def _verify_one(self, session_id: str) -> Report:
-        try:
-            return verify_session(self._disk, self._layout, session_id)
-        except (JournalError, OSError) as error:  # a name that is no id, no file in a file's place
-            return Report(ok=False, findings=[str(error)])
+    def verify_each(self, session_ids: Iterable[str] | None = None) -> Iterator[tuple[str, Report]]:
+        """Check the sessions named, or all, on every core; each with its report as soon as it is done.
 
-    def diagnose(self, session_id: str) -> Diagnosis:
-        """Say what is wrong with a session, and the steps that would mend it. Changes nothing."""
-        return diagnose(self._setting, session_id)
+        A session that cannot be checked has a report that says why.
+        """
+        ids = self.session_ids() if session_ids is None else session_ids
+        return self._questions.verify_each(ids)
 
-    def repair(self, session_id: str) -> list[str]:
+    def diagnose(
+        self, session_id: str, *, only_proven: bool = False, user_id: str | None = None
+    ) -> Diagnosis:
+        """Say what is wrong with a session, and the steps that would mend it. Changes nothing.
+
+        The arguments are those of `repair`. Raises SessionNotFoundError.
+        """
+        return diagnose(self._setting, session_id, Wishes(only_proven, user_id))
+
+    def repair(self, session_id: str, *, only_proven: bool = False, user_id: str | None = None) -> list[str]:
         """Do what `diagnose` proposes; say what was done, a sentence a step.
 
+        What the chain proves keeps its place. Where it breaks off, records that fit their own hash are
+        appended anew, unless `only_proven`. `user_id`: whose the session is, where that record is lost.
         Every byte that is cut is kept in quarantine, and a record tells of it. Does nothing where nothing
-        is wrong. Raises SessionNotFoundError, and JournalError where no repair is known.
+        is wrong. Raises SessionNotFoundError, DurabilityError.
         """
-        return repair(self._setting, session_id, by=self._actor)
+        return repair(self._setting, session_id, Wishes(only_proven, user_id), by=self._actor)
 
     def compact(self, session_id: str | None = None) -> int:
         """Bring the snapshot of a session, or of all, up to date; return how many were written."""
+        ids = self.session_ids() if session_id is None else [session_id]
         if session_id is None:
-            disks.sweep_temporaries(self._disk, self._layout.sessions)
+            with contextlib.suppress(OSError):  # leftovers can wait
+                disks.sweep_temporaries(self._disk, self._layout.sessions)
         written = 0
-        for each in self.session_ids() if session_id is None else [session_id]:
+        for each in ids:
             try:
                 written += self._handles.glance(each).compact()
             except JournalError:
@@ -356,6 +374,12 @@ class StateStore:
     ) -> None:
         self.close()
 
+    def __del__(self, warn: Callable[..., None] = warnings.warn) -> None:
+        handles = getattr(self, "_handles", None)
+        if handles is not None and handles.is_leaked():
+            warn(f"{self!r} was never closed: its snapshots are out of date", ResourceWarning, source=self)
+            handles.close()
+
     def __repr__(self) -> str:
         return f"StateStore({self.base_path!r}, durability={self.durability!r})"
 
@@ -367,6 +391,8 @@ class StateStore:
                 yield from self._adopted_record(log.session_id)
                 return
             yield from records_after(log, after)
+        except OSError as error:
+            raise (log.refusal(error, was_writing=False) or error) from error
         finally:
             log.close()
 
@@ -377,5 +403,8 @@ class StateStore:
             raise SessionNotFoundError(session_id)
         yield Record(seq=0, id="", at=utc_now(), event=SessionAdopted(document=text), digest="", chain="")
 
-    def _summarize(self, session_id: str) -> SessionSummary | None:
-        return self._handles.glance(session_id).summary()
+
+def as_changes(events: Sequence[Event | Change]) -> list[Change]:
+    """Events as changes: one that is none yet happens now."""
+    now = utc_now()
+    return [each if isinstance(each, Change) else Change(event=each, at=now) for each in events]

@@ -5,7 +5,7 @@ import os
 import msgspec
 
 from journal import disk as disks
-from journal.disk import LOCK_EX, Disk
+from journal.disk import LOCK_EX, LOCK_UN, Disk
 from projections.messages import Moment
 
 
@@ -22,18 +22,21 @@ class Tombstone(msgspec.Struct, frozen=True, kw_only=True):
 
 def add_tombstone(disk: Disk, path: str, tombstone: Tombstone, *, durable: bool) -> None:
     """Append a note; on disk when this returns, if durable."""
-    disks.make_folders(disk, os.path.dirname(path), durable=durable)
-    is_new = disk.status(path) is None
+    disks.make_folders(disk, os.path.dirname(path))
     fd = disk.open(path, write=True, create=True)
     try:
         disk.flock(fd, LOCK_EX)
         size = disk.status_of(fd).st_size
         # A crash may have left half a line: it must not swallow the new one.
         torn = size and disk.read(fd, 1, size - 1) != b"\n"
-        disks.write_whole(disk, fd, (b"\n" if torn else b"") + msgspec.json.encode(tombstone) + b"\n")
-        if durable:
-            disk.sync(fd)
-            if is_new:
-                disk.sync_folder(os.path.dirname(path))
+        try:
+            disks.write_whole(disk, fd, (b"\n" if torn else b"") + msgspec.json.encode(tombstone) + b"\n")
+            if durable:
+                disk.sync(fd)
+                disks.sync_names(disk, path, disk.status_of(fd).st_ino)
+        except OSError:
+            disk.truncate(fd, size)  # what may not be on disk must not stand in front of the next note
+            raise
     finally:
+        disk.flock(fd, LOCK_UN)
         disk.close(fd)

@@ -33,7 +33,7 @@ def test_both_faces_have_the_same_signatures(name):
         return
 
     assert parameters(one) == parameters(other)
-    if name != "records":
+    if name not in ("records", "verify_each"):
         assert inspect.iscoroutinefunction(other)
         assert str(inspect.signature(one)) == str(inspect.signature(other))
     else:

@@ -338,8 +338,10 @@ def test_damage_behind_an_open_store_is_found_by_its_readers_and_writers(store):
 
 
 @pytest.fixture(params=["reads first", "writes at once"])
-def reads_first(request):
+def reads_first(request, monkeypatch):
     """A store that looks before it writes, and one that does not."""
+    # Else a store that does not wait for the disk may take the path for granted for a millisecond.
+    monkeypatch.setattr("journal.log.LOOK_AFTER_SECONDS", 0)
     return request.param == "reads first"
 
 
@@ -436,7 +438,7 @@ def test_another_process_may_cut_a_torn_tail(store):
 
 
 def test_damage_in_the_part_that_was_read_does_not_hang_a_retry(tmp_path):
-    """Looking for an earlier try reads the file again, under the lock that the writer holds itself."""
+    """Looking for an earlier try reads the last records again, under the writer's own lock."""
     script = """
 import sys
 from journal import StateStore, JournalError
@@ -450,7 +452,7 @@ with open(path, "r+b") as file:
     file.seek(30)
     file.write(b"XXX")
 try:
-    store.append("s", [CustomEvent(name="n", data=3)], expected_version=3, key="3")
+    print(store.append("s", [CustomEvent(name="n", data=3)], expected_version=3, key="3"))
 except JournalError as error:
     print(type(error).__name__)
 """
@@ -458,7 +460,7 @@ except JournalError as error:
         [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, timeout=10
     )
 
-    assert done.stdout.strip() in ("CorruptRecordError", "VersionConflictError")
+    assert done.stdout.strip() in ("4", "CorruptRecordError")
 
 
 # Compacting and reading on

@@ -5,13 +5,14 @@ Problem that names file and line; everything else goes on. A folder that is not 
 content alone has a format given.
 """
 
+import contextlib
 import os
 from collections.abc import Callable
 from typing import Final
 
 from journal.event_json import encode_event
 from journal.importers import claude_code, jsonl, openai, seed
-from journal.importers.ingest import Run
+from journal.importers.ingest import GaveUp, Run
 from journal.importers.outcome import Outcome, Problem
 from journal.importers.recognition import NOTHING, sources
 from journal.names import check_session_id
@@ -59,7 +60,8 @@ def import_path(
         if source.format is None:
             run.problem(source.path, None, source.reason)
         elif source.format != NOTHING:
-            _IMPORTERS[source.format](run, source.path)
+            with contextlib.suppress(GaveUp):  # it is among the problems
+                _IMPORTERS[source.format](run, source.path)
         run.show_progress(source.path)
     return run.outcome
 

@@ -15,8 +15,10 @@ from journal.errors import (
     InvalidNameError,
     OwnerMismatchError,
     SessionNotFoundError,
+    UnsafePathError,
     VersionConflictError,
 )
+from journal.handle import ANY
 from journal.importers.outcome import Outcome, Problem
 from journal.names import check_session_id
 from journal.record import prepare
@@ -31,9 +33,22 @@ DEFAULT_USER: Final = "user"
 BATCH_CHANGES: Final = 256
 BATCH_BYTES: Final = 4 * 1024 * 1024
 PROGRESS_BYTES: Final = 1024 * 1024
+# A file that is one JSON document is read as a whole.
+MAX_DOCUMENT_BYTES: Final = 256 * 1024 * 1024
+MOST_PROBLEMS: Final = 10_000
 
 # What is wrong with one session's own files, or its owner: the other sessions go on.
-SESSION_ERRORS: Final = (CorruptRecordError, CorruptSnapshotError, InvalidNameError, OwnerMismatchError)
+SESSION_ERRORS: Final = (
+    CorruptRecordError,
+    CorruptSnapshotError,
+    InvalidNameError,
+    OwnerMismatchError,
+    UnsafePathError,
+)
+
+
+class GaveUp(Exception):
+    """A file has so many problems that the rest of it is not read."""
 
 
 class Run:
@@ -57,11 +72,19 @@ class Run:
         self.now = utc_now()
         self.outcome = Outcome()
         self._found: set[str] = set()
+        self._problems: Counter[str] = Counter()
         self._progress, self._done, self._shown, self._total = progress, 0, 0, total_bytes
 
     def problem(self, path: str, line: int | None, reason: object) -> None:
-        """Note what could not be imported."""
+        """Note what could not be imported. Raises GaveUp where that is more of a file than anybody reads."""
         self.outcome.problems.append(Problem(path, line, str(reason)))
+        self._problems[path] += 1
+        if self._problems[path] == MOST_PROBLEMS:
+            reason = (
+                f"{MOST_PROBLEMS:,} problems: the rest of the file was not read. Is it of another format?"
+            )
+            self.outcome.problems.append(Problem(path, line, reason))
+            raise GaveUp
 
     def found(self, session_id: str) -> None:
         """Note a session that the source holds and the store too."""
@@ -86,6 +109,11 @@ class Run:
         """A whole file; None, with a Problem, where it cannot be read."""
         try:
             with open(path, "rb") as file:
+                if os.fstat(file.fileno()).st_size > MAX_DOCUMENT_BYTES:
+                    self.problem(
+                        path, None, f"it is over {MAX_DOCUMENT_BYTES:,} bytes long: split it into lines"
+                    )
+                    return None
                 data = file.read()
         except OSError as error:
             self.problem(path, None, f"cannot be read: {error.strerror}")
@@ -179,6 +207,9 @@ class Feed:
                     self._known.add(record.key)
         except SessionNotFoundError:
             self._exists = False  # deleted meanwhile
+        else:
+            # It counts as imported: an earlier import may have been killed before it was on disk.
+            store.append(session_id, [], expected_version=ANY)
         self._run.found(session_id)
 
     def _append(self) -> None:

@@ -98,9 +98,9 @@ def _take_in(run: Run, session: Session, text: str) -> None:
         changes = _growth(before, session)
         for index, change in enumerate(changes):
             change.key = f"{key}.{index}"
-        if changes:
-            run.store.append(session.id, changes, expected_version=version)
-            run.outcome.appended += len(changes)
+        # Nothing new is appended, too: that what is there be on disk.
+        run.store.append(session.id, changes, expected_version=version)
+        run.outcome.appended += len(changes)
     run.found(session.id)
 
 

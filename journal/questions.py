@@ -1,0 +1,77 @@
+"""Questions that are asked of many sessions: is it whole, and what is it in one line?"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final, TypeAlias, TypeVar
+
+from journal.catalog import Problem
+from journal.disk import Disk
+from journal.errors import CorruptRecordError, CorruptSnapshotError, InvalidNameError, JournalError
+from journal.handles import Handles
+from journal.layout import Layout
+from journal.verify import Report, verify_session
+from journal.workers import ask_each
+from projections.summary import SessionSummary
+
+Answer = TypeVar("Answer")
+Summarized: TypeAlias = SessionSummary | Problem | None
+
+# What a session's own file is to blame for; a disk that refuses may think better of it.
+_LASTING: Final = (CorruptRecordError, CorruptSnapshotError, InvalidNameError)
+
+
+class Questions:
+    """Answers about the sessions of one store; about many of them, on every core."""
+
+    def __init__(self, disk: Disk, layout: Layout, handles: Handles) -> None:
+        self._disk, self._layout, self._handles = disk, layout, handles
+
+    def verify(self, session_id: str) -> Report:
+        """The report of a session; of one that cannot be checked, one that says why."""
+        try:
+            return self.verify_one(session_id)
+        except JournalError as error:  # a name that is no id, no file in a file's place
+            return Report(ok=False, findings=[str(error)])
+
+    def verify_one(self, session_id: str) -> Report:
+        """The report of a session that can be checked. Raises JournalError for any other."""
+        try:
+            return verify_session(self._disk, self._layout, session_id)
+        except OSError as error:
+            if isinstance(error, JournalError):
+                raise
+            path = self._layout.journal(session_id)
+            raise JournalError(
+                f"{path} could not be read: {error.strerror}; mend the disk, then try again"
+            ) from error
+
+    def summarize(self, session_id: str) -> Summarized:
+        """The summary of a session, what is wrong with it, or None where there is none."""
+        try:
+            return self._handles.glance(session_id).summary()
+        except (JournalError, OSError) as error:
+            return Problem(reason=str(error), lasts=isinstance(error, _LASTING))
+
+    def verify_each(self, session_ids: Iterable[str]) -> Iterator[tuple[str, Report]]:
+        """Their reports, each as soon as it is done."""
+        return self._each("verify", session_ids, self.verify, Report)
+
+    def summarize_each(
+        self, session_ids: Iterable[str]
+    ) -> Iterator[tuple[str, SessionSummary | Problem | None]]:
+        """Their summaries, each as soon as it is done."""
+        return self._each("summarize", session_ids, self.summarize, Summarized)
+
+    def _each(
+        self, question: str, session_ids: Iterable[str], here: Callable[[str], Answer], kind: Any
+    ) -> Iterator[tuple[str, Answer]]:
+        if type(self._disk) is not Disk:  # a simulated one is in this process alone
+            return ((each, here(each)) for each in session_ids)
+        sizes = {each: self._size_of(each) for each in session_ids}
+        return ask_each(self._layout.base, question, sizes, here, kind)
+
+    def _size_of(self, session_id: str) -> int:
+        try:
+            status = self._disk.status(self._layout.journal(session_id))
+        except (JournalError, OSError):  # a name that is no id
+            status = None
+        return status.st_size if status else 0

@@ -1,0 +1,328 @@
+"""What is on disk when a call returns, whoever wrote it; and what a file says to those that have it open."""
+
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+
+from journal import ANY, DurabilityError, Session, StateStore
+from journal import log as logs
+from journal.tombstones import add_tombstone
+from tests.strategies import CREATED, contents, said
+
+
+@pytest.fixture
+def other(folder):
+    """Another process, which does not wait for the disk."""
+    with StateStore(folder, durability="os") as opened:
+        yield opened
+
+
+@pytest.fixture
+def durable(folder):
+    with StateStore(folder) as opened:
+        yield opened
+
+
+@pytest.fixture
+def calls(durable, monkeypatch):
+    """What the durable store asks of the disk, as far as it changes it or makes it durable."""
+    noted = []
+    for name in ("write", "truncate", "sync", "rename", "unlink", "sync_folder"):
+        real = getattr(durable._disk, name)
+
+        def method(*arguments, name=name, real=real):
+            is_event = name == "write" and b'"event"' in arguments[1]
+            if name != "write" or is_event:
+                noted.append((name, arguments[0]) if name == "sync_folder" else name)
+            return real(*arguments)
+
+        monkeypatch.setattr(durable._disk, name, method, raising=False)
+    return noted
+
+
+def journal_of(store, session_id="s"):
+    return Path(store.base_path, "sessions", f"{session_id}.jsonl")
+
+
+def folders_of(store):
+    return [("sync_folder", str(path)) for path in (Path(store.base_path, "sessions"), Path(store.base_path))]
+
+
+# What others wrote
+
+
+def test_what_others_wrote_is_synced_before_anything_is_written_behind_it(durable, other, calls):
+    """Else a crash could tear theirs and keep ours: that would look like damage."""
+    other.append("s", [CREATED, said("a")], expected_version=0)
+    durable.append("s", [said("b")], expected_version=2)
+    assert [call for call in calls if isinstance(call, str)] == ["sync", "write", "sync"]
+    calls.clear()
+    durable.append("s", [said("c")], expected_version=3)
+    assert calls == ["write", "sync"]
+    other.append("s", [said("d")], expected_version=4)
+    calls.clear()
+    durable.append("s", [said("e")], expected_version=5)
+    assert calls == ["sync", "write", "sync"]
+
+
+@pytest.mark.parametrize("kind", ["key", "session"])
+def test_a_retry_that_finds_its_first_try_syncs_it(durable, other, calls, kind):
+    """The first try's process may have died between the write and the sync."""
+    session = Session.with_id("u", "s")
+    other.save_session(session)
+    session.add_user_message("x")
+    twin = session.copy()
+    twin._unsaved = list(session._unsaved)
+    if kind == "session":
+        other.save_session(twin)
+        assert durable.save_session(session) == 2
+    else:
+        other.append("s", [said("x")], expected_version=1, key="k")
+        assert durable.append("s", [said("x")], expected_version=1, key="k") == 2
+    assert "sync" in calls
+    assert "write" not in calls
+
+
+def test_the_names_that_others_made_are_synced(durable, other, calls):
+    """A file whose name is lost is lost."""
+    other.append("s", [CREATED, said("a")], expected_version=0)
+    durable.append("s", [said("b")], expected_version=2)
+    assert [call for call in calls if call in folders_of(durable)] == folders_of(durable)
+    assert calls[-2:] == ["write", "sync"]
+    # What is known to be durable is not synced again, by another handle neither.
+    durable._handles.of("s").retire()
+    durable._handles._handles.clear()
+    calls.clear()
+    durable.append("s", [said("c")], expected_version=3)
+    assert [call for call in calls if not isinstance(call, str)] == []
+
+
+def test_a_file_that_was_made_anew_has_its_name_synced_anew(durable, other, calls):
+    """It is another file, under a name that is known."""
+    durable.append("s", [CREATED, said("a")], expected_version=0)
+    other.delete_session("s")
+    other.append("s", [CREATED, said("b")], expected_version=0)
+    calls.clear()
+    durable.append("s", [said("c")], expected_version=2)
+    assert folders_of(durable)[0] in calls
+
+
+@pytest.mark.parametrize("what", ["document", "tombstone", "quarantine"])
+def test_folders_that_others_made_are_synced_for_every_kind_of_file(durable, other, calls, what):
+    """Documents, tombstones and quarantine as well as journals."""
+    other.append("s", [CREATED, said("a")], expected_version=0)
+    other.save_markdown("notes/deep", "a", "a")
+    if what == "document":
+        durable.save_markdown("notes/deep", "b", "b")
+        expected = [Path(durable.base_path, "notes"), Path(durable.base_path)]
+    elif what == "tombstone":
+        durable.delete_session("s")
+        expected = [Path(durable.base_path, ".journal"), Path(durable.base_path)]
+    else:
+        with journal_of(other).open("ab") as file:
+            file.write(b"torn")
+        with pytest.warns(UserWarning, match="quarantine"):
+            durable.append("s", [said("b")], expected_version=2)
+        expected = [Path(durable.base_path, ".journal"), Path(durable.base_path)]
+    for path in expected:
+        assert ("sync_folder", str(path)) in calls
+
+
+def test_to_read_syncs_nothing(durable, other, calls):
+    """Not at the end either."""
+    for number in range(3):
+        other.save_session(Session.with_id("u", f"s{number}"))
+    for number in range(3):
+        assert durable.load_session(f"s{number}").version == 1
+    assert len(durable.list_sessions()) == 3
+    assert durable.verify().ok
+    durable._handles.close()
+    assert [call for call in calls if "sync" in (call, call[0][:4])] == []
+
+
+# What failed
+
+
+def test_after_a_failed_sync_the_file_is_cut_back_and_never_synced_again(durable, monkeypatch):
+    """What may not be on disk must not be read as if it were."""
+    durable.append("s", [CREATED, said("a")], expected_version=0)
+    size = journal_of(durable).stat().st_size
+    synced, dropped = [], []
+
+    def sync(fd):
+        synced.append(fd)
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(durable._disk, "sync", sync, raising=False)
+    monkeypatch.setattr(durable._disk, "drop_cache", dropped.append, raising=False)
+    with pytest.raises(DurabilityError) as caught:
+        durable.append("s", [said("b")], expected_version=2)
+    assert caught.value.outcome_unknown
+    assert len(synced) == 1
+    assert dropped == synced
+    assert journal_of(durable).stat().st_size == size
+    monkeypatch.undo()
+    assert durable.append("s", [said("b")], expected_version=2) == 3
+    assert contents(durable.load_session("s")) == ["a", "b"]
+
+
+# What others have open
+
+
+def test_a_deletion_is_noticed_by_the_very_next_save(folder, other, monkeypatch):
+    """Also by a store that does not look at the path for a while: the file itself tells."""
+    monkeypatch.setattr(logs, "LOOK_AFTER_SECONDS", 1000)
+    with StateStore(folder, durability="os") as store:
+        store.append("s", [CREATED, said("a")], expected_version=0)
+        other.delete_session("s")
+        assert store.append("s", [CREATED, said("new")], expected_version=0) == 2
+        assert contents(other.load_session("s")) == ["new"]
+
+
+def test_a_repair_is_noticed_by_the_very_next_save(folder, other, monkeypatch):
+    """The journal is another file by then."""
+    monkeypatch.setattr(logs, "LOOK_AFTER_SECONDS", 1000)
+    with StateStore(folder, durability="os") as store:
+        version = store.append("s", [CREATED, *map(said, "abc")], expected_version=0)
+        version = store.append("s", [said("d")], expected_version=version)
+        data = journal_of(store).read_bytes()
+        with journal_of(store).open("r+b") as file:
+            file.write(data.replace(b'"content":"b"', b'"content":"B"'))
+        other.repair("s")
+        version = other.load_session("s").version
+        assert store.append("s", [said("e")], expected_version=version) == version + 1
+        assert contents(other.load_session("s"))[-1] == "e"
+        assert other.verify("s").ok
+
+
+def test_a_removal_by_a_program_that_locks_nothing_is_noticed_soon(store, journal_file):
+    """At once where a save waits for the disk (test_log.py); else within a moment."""
+    store.append("s", [CREATED, said("a")], expected_version=0)
+    journal_file("s").unlink()
+    deadline = logs.monotonic() + 2 * logs.LOOK_AFTER_SECONDS
+    while logs.monotonic() < deadline:
+        pass
+    assert store.append("s", [CREATED, said("new")], expected_version=0) == 2
+    assert contents(store.load_session("s")) == ["new"]
+
+
+def test_a_lock_ends_with_its_holder_though_a_forked_child_has_the_file(folder):
+    """To close a file does not unlock it while another process has it open."""
+    script = """
+import os, sys, time
+from journal import Session, StateStore
+store = StateStore(sys.argv[1], durability="os")
+store.save_session(Session.with_id("u", "s"))
+child = os.fork()
+if not child:
+    time.sleep(60)
+    os._exit(0)
+try:
+    other = StateStore(sys.argv[1], durability="os")
+    other.delete_session("s")                      # adds a tombstone
+    store.save_session(Session.with_id("u", "s"))  # finds its file gone, and lets go of it
+    command = [sys.executable, "-c", sys.argv[2], sys.argv[1]]
+    import subprocess
+    subprocess.run(command, check=True, timeout=20)
+    other.close()
+    store.close()
+finally:
+    os.kill(child, 9)
+    os.waitpid(child, 0)
+"""
+    then = """
+import sys
+from journal import StateStore
+with StateStore(sys.argv[1], durability="os") as store:
+    store.update_session_with("s", lambda session: session.add_user_message("x"))
+    store.delete_session("s")
+"""
+    subprocess.run([sys.executable, "-c", script, str(folder), then], check=True, timeout=60)
+
+
+def test_a_tombstone_is_unlocked_and_not_only_closed(folder, durable, monkeypatch):
+    """As above, where the fork comes while the lock is held."""
+    from journal.disk import LOCK_UN
+    from journal.tombstones import Tombstone
+    from projections.messages import utc_now
+
+    unlocked = []
+    real = durable._disk.flock
+    monkeypatch.setattr(
+        durable._disk, "flock", lambda fd, kind: (unlocked.append(kind), real(fd, kind)), raising=False
+    )
+    note = Tombstone(id="s", version=1, chain="", at=utc_now())
+    add_tombstone(durable._disk, str(folder / ".journal" / "tombstones.jsonl"), note, durable=True)
+    assert unlocked[-1] == LOCK_UN
+
+
+# What was left open
+
+
+def test_a_store_that_was_never_closed_says_so(folder):
+    """As an open file does; its records are all there."""
+
+    def leak():
+        StateStore(folder, durability="os").save_session(Session.with_id("u", "s"))
+
+    with pytest.warns(ResourceWarning, match="never closed"):
+        leak()
+    with StateStore(folder) as store:
+        assert store.load_session("s").version == 1
+
+
+def test_a_store_that_has_nothing_open_may_be_dropped(folder):
+    """Nothing is lost by that."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        StateStore(folder)
+        closed = StateStore(folder)
+        closed.save_session(Session.with_id("u", "s"))
+        closed.close()
+        del closed
+
+
+def test_an_interpreter_that_ends_without_closing_loses_nothing(folder):
+    """Whatever was acknowledged is there, of a store and of an asyncio one, after an error too."""
+    script = """
+import asyncio, sys
+from journal import ANY, AsyncStateStore, Session, StateStore
+store = StateStore(sys.argv[1])
+session = Session.with_id("u", "one")
+for n in range(50):
+    session.add_user_message(str(n))
+    store.save_session(session)
+async def main():
+    opened = AsyncStateStore(sys.argv[1])
+    other = Session.with_id("u", "two")
+    for n in range(50):
+        other.add_user_message(str(n))
+        await opened.save_session(other)
+    globals()["kept"] = opened
+asyncio.run(main())
+sys.exit(3)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", script, str(folder)], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (ended.returncode, ended.stderr) == (3, "")
+    with StateStore(folder) as store:
+        for session_id in ("one", "two"):
+            assert contents(store.load_session(session_id)) == [str(n) for n in range(50)]
+            assert store.verify(session_id).ok
+
+
+def test_a_batch_that_could_not_be_read_back_is_refused(store, monkeypatch):
+    """A reader holds a batch until it is whole: it must not be longer than that."""
+    from journal import InvalidEventError
+
+    monkeypatch.setattr(logs, "MAX_BATCH_BYTES", 10_000)
+    store.append("s", [CREATED], expected_version=0)
+    with pytest.raises(InvalidEventError, match="in parts"):
+        store.append("s", [said("x" * 1000) for _ in range(10)], expected_version=ANY)
+    assert store.append("s", [said("x")], expected_version=1) == 2
+    assert os.path.getsize(journal_of(store)) < 10_000
