@@ -1,255 +1,189 @@
 """Diagnosis: what is wrong with a session, and what would mend it. Changes nothing."""
 
-import os
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal, TypeAlias
 
-import msgspec
-
-from journal.chain import FORMAT_VERSION, Damage, is_erased
-from journal.errors import CorruptRecordError, CorruptSnapshotError, SessionNotFoundError
+from journal.errors import CorruptSnapshotError
 from journal.event_json import event_type
+from journal.examination import Found, Wishes, examine
+from journal.faults import Kind as JournalKind
 from journal.folded import Setting
-from journal.foreign import is_foreign
 from journal.log import Log
-from journal.reader import Position, Reader, TornTail, beginning, lines
-from journal.record import decode_record
-from journal.snapshot import FOLD, Snapshot, read_snapshot
-from projections.difference import difference, is_same
+from journal.pieces import is_nul
+from journal.reader import TornTail
+from journal.salvage import Salvage
+from journal.snapshot import Snapshot
+from projections.difference import difference
 from projections.events import Change
 from projections.messages import utc_now
-from projections.session import Session, SessionProjection, apply_event
 
-Kind = Literal["torn_tail", "damage", "foreign_snapshot", "broken_snapshot", "altered_snapshot"]
+SnapshotKind: TypeAlias = Literal[
+    "foreign_snapshot", "broken_snapshot", "altered_snapshot", "unreadable_snapshot"
+]
+StoreKind: TypeAlias = Literal["broken_catalog", "stray_temporaries"]
+Kind: TypeAlias = JournalKind | Literal["erased_record"] | SnapshotKind | StoreKind
+
+# So many bad places, and so many spans of records, are told one by one.
+_MOST_TOLD: Final = 10
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One thing that is wrong, and what would mend it.
+    """One thing that is wrong, and what would mend it. docs/reference/cli.md explains each kind.
 
-    kind        torn_tail: a crash left half a batch · damage: bytes that were acknowledged are bad
-                foreign_snapshot: another program rewrote it · broken_snapshot: it is no session file
-                altered_snapshot: it does not say what its journal says
-    finding     what is wrong, with file, byte and record
+    kind        what it is; where a journal has several bad places, what the first one is
+    findings    what is wrong, in sentences with file, byte and record
     remedy      what `repair` does about it
     size_bytes  how much of a file goes to quarantine
     """
 
     kind: Kind
-    finding: str
+    findings: list[str]
     remedy: str
     size_bytes: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Diagnosis:
-    """What is wrong with a session: steps that mend it, in their order, and what nothing here can mend."""
+    """What is wrong with a session: steps that mend it, in their order, and what nothing here can mend.
 
-    session_id: str
+    Of what is around the sessions, `session_id` is None.
+    """
+
+    session_id: str | None
     steps: list[Step] = field(default_factory=list)
     hopeless: list[str] = field(default_factory=list)
 
 
-def diagnose(setting: Setting, session_id: str) -> Diagnosis:
+def diagnose(setting: Setting, session_id: str, wishes: Wishes) -> Diagnosis:
     """Look for damage under the session's lock; change nothing. Raises SessionNotFoundError."""
     log = Log(setting.disk, setting.layout.journal(session_id), session_id, durable=False)
     try:
         with log.existing:
-            found = examine(setting, log)
+            found = examine(setting, log, wishes)
+            if found.hopeless:
+                return Diagnosis(session_id=session_id, hopeless=found.hopeless)
+            steps = (_journal_step(log, found), _erased_step(log, found), _snapshot_step(setting, found))
+            return Diagnosis(session_id=session_id, steps=[step for step in steps if step is not None])
     finally:
         log.close()
-    result = Diagnosis(session_id=session_id)
-    if not found.has_journal and isinstance(found.snapshot, CorruptSnapshotError):
-        result.hopeless.append(str(found.snapshot))
-    elif not found.has_journal and found.snapshot is None and found.problem is None:
-        raise SessionNotFoundError(session_id)
-    for seq in found.erased:
-        result.hopeless.append(f"{log.path}, record {seq}: its content was taken out; it cannot come back.")
-    if found.is_newer and isinstance(found.problem, CorruptRecordError):
-        result.hopeless.append(f"{log.path}, record {found.problem.seq}: {found.problem.reason}.")
-        return result
-    result.steps.extend(step for step in (_journal_step(log, found), _snapshot_step(found)) if step)
-    return result
-
-
-# Looking
-
-
-@dataclass(kw_only=True)
-class Found:
-    """What stands in a session's files.
-
-    `good` is behind the last batch that can be trusted, and `state` is folded to there.
-    """
-
-    state: Session
-    good: Position
-    size_bytes: int
-    problem: TornTail | CorruptRecordError | None
-    snapshot_path: str
-    snapshot: Snapshot | CorruptSnapshotError | None
-    is_foreign: bool = False  # the snapshot is another program's, and says what the journal does not
-    is_altered: bool = False  # the snapshot, though it names a point of this journal
-    is_newer: bool = False  # the problem is a record of a later format, which is no damage
-    erased: list[int] = field(default_factory=list)
-
-    @property
-    def has_journal(self) -> bool:
-        """Whether there is a record that can be trusted."""
-        return self.good.version > 0
-
-    @property
-    def heir(self) -> Snapshot | None:
-        """The snapshot, where a session can go on from it without its journal."""
-        snapshot = self.snapshot
-        return snapshot if isinstance(snapshot, Snapshot) and snapshot.session.id else None
-
-
-def examine(setting: Setting, log: Log) -> Found:
-    """Read everything there is of a session, under its lock."""
-    path = setting.layout.snapshot(log.session_id)
-    found = Found(
-        state=SessionProjection().initial(),
-        good=beginning(log.session_id),
-        size_bytes=log.size(),
-        problem=None,
-        snapshot_path=path,
-        snapshot=_snapshot(setting, path, log.session_id),
-    )
-    if log.fd is None:
-        return found
-    reader = Reader(setting.disk, log.fd, log.path, found.good)
-    try:
-        for _ in _fold(reader, found):
-            pass
-        found.good, found.problem = reader.position, reader.rest
-        if found.state.version != found.good.version:
-            _fold_again(setting, log, found)
-    except CorruptRecordError as error:
-        found.problem = error
-        _fold_again(setting, log, found)
-    found.is_newer = _is_newer(setting, log, found.problem)
-    if isinstance(found.snapshot, Snapshot):
-        found.is_foreign = is_foreign(setting.disk, log, found.snapshot)
-    return found
-
-
-def _snapshot(setting: Setting, path: str, session_id: str) -> Snapshot | CorruptSnapshotError | None:
-    try:
-        snapshot = read_snapshot(setting.disk, path)
-    except CorruptSnapshotError as error:
-        return error
-    if snapshot is not None and snapshot.session.id != session_id:
-        return CorruptSnapshotError(path, f"it holds the session {snapshot.session.id!r}")
-    return snapshot
-
-
-def _fold(reader: Reader, found: Found) -> Iterator[int]:
-    """Fold record by record; raises CorruptRecordError for one that no reader understands.
-
-    `found.good` then stands before the batch of that record.
-    """
-    behind = reader.position
-    for offset, line in reader:
-        if reader.position != behind:
-            found.good, behind = behind, reader.position
-        seq = found.state.version + 1
-        try:
-            record = decode_record(line)
-            apply_event(found.state, record.event, record.at)
-        except Damage as damage:
-            raise CorruptRecordError(reader.path, offset, seq, damage.reason) from None
-        except ValueError as error:
-            raise CorruptRecordError(
-                reader.path, offset, seq, f"its event cannot be folded: {error}"
-            ) from None
-        found.state.version = seq
-        if is_erased(line):
-            found.erased.append(seq)
-        if seq == reader.position.version:
-            _compare_snapshot(found, reader.position)
-        yield seq
-
-
-def _fold_again(setting: Setting, log: Log, found: Found) -> None:
-    """The state at `good`: the fold went on into a batch that cannot be trusted."""
-    assert log.fd is not None
-    problem, found.state, found.erased = found.problem, SessionProjection().initial(), []
-    until, found.good = found.good, beginning(log.session_id)
-    for seq in _fold(Reader(setting.disk, log.fd, log.path, found.good), found) if until.version else ():
-        if seq == until.version:
-            break
-    found.good, found.problem = until, problem
-
-
-def _compare_snapshot(found: Found, position: Position) -> None:
-    marker = found.snapshot.marker if isinstance(found.snapshot, Snapshot) else None
-    # One of another fold or another journal is only out of date: it is ignored, and rebuilt.
-    if marker is not None and marker.fold == FOLD and marker.position() == position:
-        assert isinstance(found.snapshot, Snapshot)
-        found.is_altered = not is_same(found.state, found.snapshot.session)
-
-
-def _is_newer(setting: Setting, log: Log, problem: TornTail | CorruptRecordError | None) -> bool:
-    if not isinstance(problem, CorruptRecordError) or log.fd is None:
-        return False
-    _, line = next(lines(setting.disk, log.fd, problem.offset), (0, b""))
-    try:
-        version = msgspec.json.decode(line, type=dict[str, object]).get("v")
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return False
-    return isinstance(version, int) and version > FORMAT_VERSION
-
-
-# Saying
 
 
 def _journal_step(log: Log, found: Found) -> Step | None:
     problem, size = found.problem, found.size_bytes - found.good.offset
-    match problem:
-        case TornTail():
-            return Step(
-                kind="torn_tail",
-                finding=f"{log.path}, byte {problem.offset}: {problem.reason}; "
-                f"its {size:,} bytes were never acknowledged.",
-                remedy=f"move them to quarantine; {what_stays(found)}.",
-                size_bytes=size,
-            )
-        case CorruptRecordError():
-            return Step(
-                kind="damage",
-                finding=f"{log.path}, byte {problem.offset}, record {problem.seq}: {problem.reason}.",
-                remedy=f"move everything from byte {found.good.offset:,} on, {size:,} bytes, to quarantine; "
-                f"{what_stays(found)}.",
-                size_bytes=size,
-            )
-        case None:
-            return None
+    if isinstance(problem, TornTail):
+        assert log.fd is not None
+        told = ", and the repair goes on record" if found.has_journal else ""
+        only_nul = is_nul(log.disk, log.fd, problem.offset)
+        reason = "NUL bytes stand at its end" if only_nul else problem.reason
+        finding = f"{log.path}, byte {problem.offset}: {reason}; its {size:,} bytes were never acknowledged."
+        return Step(
+            kind="nul_run" if only_nul else "torn_tail",
+            findings=[finding],
+            remedy=f"move them to quarantine; {what_stays(found)}{told}.",
+            size_bytes=size,
+        )
+    if found.salvage is None:
+        return None
+    faults = found.salvage.faults
+    findings = [fault.sentence(log.path) for fault in faults[:_MOST_TOLD]]
+    if len(faults) > _MOST_TOLD:
+        findings.append(f"{log.path}: {len(faults) - _MOST_TOLD:,} more bad places behind these.")
+    kept = f"keep its {size:,} bytes from byte {found.good.offset:,} on in quarantine"
+    remedy = f"{kept}; {what_stays(found)}{'; the repair goes on record' * found.has_journal}."
+    return Step(kind=faults[0].kind, findings=findings, remedy=remedy, size_bytes=size)
 
 
 def what_stays(found: Found) -> str:
-    """What is left of the session when everything behind `good` is cut off."""
-    if found.has_journal:
-        return f"records 1 to {found.good.version} stay, and the repair goes on record"
-    if found.heir is not None:
-        return "no record stays, and the session goes on from its snapshot, which nothing proves"
-    return "no record stays, and the session ends"
+    """What is left of the session behind a torn tail, or when its damage is mended; and what is lost."""
+    salvage = found.salvage
+    if not found.has_journal:
+        if salvage is None and found.heir is not None:
+            return "no record stays, and the session goes on from its snapshot, which nothing proves"
+        return "no record stays, and the session ends"
+    version = found.good.version if salvage is None else salvage.end.version
+    said = []
+    if version:
+        said.append(f"records 1 to {version} stay" if version > 1 else "record 1 stays")
+    return "; ".join([*said, *(_outcome(found, salvage) if salvage is not None else ())])
 
 
-def _snapshot_step(found: Found) -> Step | None:
+def _outcome(found: Found, salvage: Salvage) -> Iterator[str]:
+    if salvage.erased:
+        yield f"of {_records(salvage.erased)} only the hashes stay"
+    if salvage.first is not None:
+        yield "record 1 begins the session anew"
+    elif found.begins == "created":
+        yield f"the session begins anew, as that of {found.state.user_id!r}"
+    elif found.begins == "adopted":
+        yield "the session goes on from its snapshot, which nothing proves"
+    if salvage.again:
+        behind = _records(kept.piece.seq for kept in salvage.again)
+        yield f"{behind} from behind the damage appended anew, proven by the hash of the content alone"
+    elif salvage.readable and not found.known:
+        yield f"{salvage.readable:,} behind the damage that can be read, but not proven, given up"
+    if found.known:
+        events = ", ".join(event_type(change.event) for change in found.known)
+        yield f"what the snapshot knows of the rest is appended ({events}), which nothing proves"
+    if salvage.lost:
+        yield f"lost: {_records(salvage.lost)}"
+    elif not salvage.erased:
+        yield "nothing that was acknowledged is lost"
+
+
+def _records(numbers: Iterable[int | range]) -> str:
+    """Numbers in words: record 4; 4 records (2, 7 to 9)."""
+    spans: list[list[int]] = []
+    for each in numbers:
+        start, stop = (each.start, each.stop) if isinstance(each, range) else (each, each + 1)
+        if spans and spans[-1][1] == start:
+            spans[-1][1] = stop
+        else:
+            spans.append([start, stop])
+    number = sum(stop - start for start, stop in spans)
+    if number == 1:
+        return f"record {spans[0][0]}"
+    told = [f"{start} to {stop - 1}" if stop - start > 1 else f"{start}" for start, stop in spans]
+    more = ["…"] * (len(told) > _MOST_TOLD)
+    return f"{number:,} records ({', '.join(told[:_MOST_TOLD] + more)})"
+
+
+def _erased_step(log: Log, found: Found) -> Step | None:
+    if not found.erased:
+        return None
+    findings = [
+        f"{log.path}, byte {at}, record {seq}: its content was taken out, and no record says so."
+        for seq, at in itertools.islice(found.erased.values(), _MOST_TOLD)
+    ]
+    if len(found.erased) > _MOST_TOLD:
+        findings.append(f"{log.path}: {len(found.erased) - _MOST_TOLD:,} more such records.")
+    remedy = "put on record that it is gone: it cannot come back."
+    return Step(kind="erased_record", findings=findings, remedy=remedy, size_bytes=0)
+
+
+def _snapshot_step(setting: Setting, found: Found) -> Step | None:
     """A snapshot that stands for no point of the journal needs no repair: it is ignored, and rebuilt."""
     snapshot, path = found.snapshot, found.snapshot_path
-    if snapshot is None or not found.has_journal:
+    if isinstance(snapshot, CorruptSnapshotError) and not found.good.version and found.salvage is None:
+        remedy = "keep it in quarantine; nothing can go on from it, and the session ends."
+        return Step(
+            kind="unreadable_snapshot",
+            findings=[str(snapshot)],
+            remedy=remedy,
+            size_bytes=_size(setting, path),
+        )
+    if snapshot is None or not found.has_journal or found.begins == "adopted":
         return None
     if isinstance(snapshot, CorruptSnapshotError):
-        return _rebuilt("broken_snapshot", f"{path}: {snapshot.reason}.", _size(path))
+        return _rebuilt("broken_snapshot", f"{path}: {snapshot.reason}.", _size(setting, path))
     if found.is_foreign:
         events = [event_type(change.event) for change in taken_in(found, snapshot)]
         taken = f"append its difference ({', '.join(events)}), " if events else ""
         return Step(
             kind="foreign_snapshot",
-            finding=f"{path}: rewritten by another program; its journal is at version {found.good.version}.",
+            findings=[f"{path}: rewritten by another program; the journal is the truth."],
             remedy=f"{taken}keep it in quarantine, and rebuild it from the journal.",
             size_bytes=snapshot.size_bytes,
         )
@@ -259,16 +193,14 @@ def _snapshot_step(found: Found) -> Step | None:
     return None
 
 
+def _size(setting: Setting, path: str) -> int:
+    status = setting.disk.status(path)
+    return status.st_size if status is not None else 0
+
+
 def _rebuilt(kind: Kind, finding: str, size: int) -> Step:
     remedy = "keep it in quarantine, and rebuild it from the journal."
-    return Step(kind=kind, finding=finding, remedy=remedy, size_bytes=size)
-
-
-def _size(path: str) -> int:
-    try:
-        return os.lstat(path).st_size
-    except FileNotFoundError:
-        return 0
+    return Step(kind=kind, findings=[finding], remedy=remedy, size_bytes=size)
 
 
 def taken_in(found: Found, snapshot: Snapshot) -> list[Change]:

@@ -2,43 +2,62 @@
 
 import itertools
 import os
-from collections.abc import Callable
+import secrets
+from collections.abc import Iterator
 
 from journal import disk as disks
-from journal.diagnosis import Found, Kind, diagnose, examine, taken_in, what_stays
-from journal.errors import CorruptRecordError, CorruptSnapshotError
+from journal.diagnosis import taken_in, what_stays
+from journal.errors import CorruptSnapshotError, DurabilityError, JournalError, SessionNotFoundError
+from journal.examination import Found, Wishes, examine
 from journal.folded import Setting
 from journal.handle import ANY, Handle
 from journal.log import Log
+from journal.pieces import as_pending, header_of
 from journal.quarantine import keep
 from journal.reader import TornTail
-from journal.record import encode_batch, prepare
+from journal.record import Pending, encode_batch, prepare
+from journal.salvage import Salvage
 from journal.snapshot import Snapshot, write_snapshot
-from projections.events import Change, JournalRepaired, SessionAdopted
+from journal.tombstones import Tombstone, add_tombstone
+from projections.events import Change, JournalRepaired, SessionCreated
 from projections.messages import utc_now
 
 
-def repair(setting: Setting, session_id: str, *, by: str | None = None) -> list[str]:
+def repair(setting: Setting, session_id: str, wishes: Wishes, *, by: str | None = None) -> list[str]:
     """Mend what `diagnose` finds; say what was done, a sentence a step. `by` goes on record.
 
     Each step is all or nothing: after a crash, repair again. Raises SessionNotFoundError, DurabilityError.
     """
-    done = []
-    for step in diagnose(setting, session_id).steps:
-        handle = Handle(setting, session_id)
-        try:
-            # Under the lock it is looked at again: another process may have been first.
-            with handle.log.existing:
-                found = examine(setting, handle.log)
-                sentence = _MENDERS[step.kind](setting, handle, found, by)
-        finally:
-            handle.log.close()
-        if sentence is not None:
-            done.append(sentence)
+    done: list[str] = []
+    try:
+        while len(done) < len(_MENDERS) and (said := _mend_next(setting, session_id, wishes, by)) is not None:
+            done.append(said)
+    except SessionNotFoundError:
+        if not done:  # else that was the end of it
+            raise
+    except OSError as error:
+        if isinstance(error, JournalError):
+            raise
+        path = setting.layout.journal(session_id)
+        raise DurabilityError(path, f"a repair failed: {error.strerror}", outcome_unknown=False) from error
     return done
 
 
-# Mending: each under the session's lock, with what was found there a moment ago.
+def _mend_next(setting: Setting, session_id: str, wishes: Wishes, by: str | None) -> str | None:
+    """Mend one thing, looked at anew under the lock: another process may have been first."""
+    handle = Handle(setting, session_id)
+    try:
+        with handle.log.existing:
+            found = examine(setting, handle.log, wishes)
+            if found.hopeless:
+                return None
+            said = (mend(setting, handle, found, by) for mend in _MENDERS)
+            return next((each for each in said if each is not None), None)
+    finally:
+        handle.log.close()
+
+
+# Each says what it did, or None where there is nothing for it to do.
 
 
 def _cut_tail(setting: Setting, handle: Handle, found: Found, by: str | None) -> str | None:
@@ -49,34 +68,88 @@ def _cut_tail(setting: Setting, handle: Handle, found: Found, by: str | None) ->
     return f"moved the last {size:,} bytes of {handle.log.path} to {setting.layout.quarantine}."
 
 
-def _cut_damage(setting: Setting, handle: Handle, found: Found, by: str | None) -> str | None:
-    log, problem = handle.log, found.problem
-    if not isinstance(problem, CorruptRecordError) or found.is_newer:
+def _mend_damage(setting: Setting, handle: Handle, found: Found, by: str | None) -> str | None:
+    log, salvage, offset = handle.log, found.salvage, found.good.offset
+    if salvage is None:
         return None
     assert log.fd is not None
     setting.mark(log.session_id)
-    name = f"{log.session_id}.{found.good.offset}"
-    tail = keep(setting.disk, setting.layout.quarantine, name, log.fd, found.good.offset)
-    _quarantine_snapshot(setting, log.session_id, found)
-    batch = []
-    if not found.has_journal and found.heir is not None:
-        batch.append(Change(event=SessionAdopted(document=found.heir.text.decode()), at=utc_now()))
-    if found.has_journal or batch:
-        event = JournalRepaired(
-            offset=found.good.offset,
-            size_bytes=found.size_bytes - found.good.offset,
-            reason=f"record {problem.seq}, byte {problem.offset}: {problem.reason}",
-            quarantine=os.path.basename(tail),
-        )
-        batch.append(Change(event=event, at=utc_now()))
-    if batch:
-        pending = [prepare(change, by=by) for change in batch]
-        data, _, _ = encode_batch(pending, found.good.version, found.good.chain)
-        _replace_end(setting, log, found.good.offset, data)
-    else:
-        disks.remove_file(setting.disk, found.snapshot_path, durable=True)
-        disks.remove_file(setting.disk, log.path, durable=True)
-    return f"moved {found.size_bytes - found.good.offset:,} bytes to {tail}; {what_stays(found)}."
+    kept = keep(setting.disk, setting.layout.quarantine, f"{log.session_id}.{offset}", log.fd, offset)
+    if not found.has_journal:
+        _set_aside(setting, log.session_id, found)
+        handle.delete(by=by, why=f"no record of it could be read; what there was is in {kept}")
+        return f"moved {found.size_bytes - offset:,} bytes to {kept}; {what_stays(found)}."
+    told = JournalRepaired(
+        offset=offset,
+        size_bytes=found.size_bytes - offset,
+        reason=f"{salvage.faults[0].short()}; {what_stays(found)}",
+        quarantine=os.path.basename(kept),
+        erased=tuple(salvage.erased.values()),
+    )
+    before = [_beginning(handle, found, by), [prepare(Change(event=told, at=utc_now()), by)]]
+    behind = [prepare(change, by) for change in found.known]
+    disks.replace_file(setting.disk, log.path, _mended(log, salvage, before, behind), durable=True)
+    if not found.is_foreign:  # else it is taken in next
+        _set_aside(setting, log.session_id, found)
+    return f"kept {found.size_bytes - offset:,} bytes as {kept}; {what_stays(found)}."
+
+
+def _beginning(handle: Handle, found: Found, by: str | None) -> list[Pending]:
+    """The first record, where it cannot stay in its place, or what takes the place of one that is lost."""
+    salvage = found.salvage
+    if salvage is not None and salvage.first is not None:
+        return [as_pending(salvage.line(salvage.first))]
+    if found.begins == "created":
+        created = SessionCreated(session_id=handle.session_id, user_id=found.state.user_id)
+        return [prepare(Change(event=created, at=utc_now()), by)]
+    if found.begins == "adopted":
+        assert found.heir is not None
+        return handle._adoption(found.heir.text.decode())
+    return []
+
+
+def _mended(
+    log: Log, salvage: Salvage, before: list[list[Pending]], behind: list[Pending]
+) -> Iterator[bytes]:
+    """The journal's new bytes: what can be trusted, what the chain proves, what is told, what can be read.
+
+    A new file, not the old one written over: whoever had read it must notice that what it read is void.
+    """
+    assert log.fd is not None
+    yield from disks.chunks(log.disk, log.fd, 0, salvage.good.offset)
+    for kept in salvage.stays:
+        yield salvage.line(kept) + b"\n"
+    version, chain, _ = salvage.end
+    for batch in filter(None, itertools.chain(before, _appended_anew(salvage), [behind])):
+        data, version, chain = encode_batch(batch, version, chain)
+        yield data
+    log.retract()
+
+
+def _appended_anew(salvage: Salvage) -> Iterator[list[Pending]]:
+    """Readable records in their old batches. Only their numbers and their chains are new."""
+
+    def batch_of(line: bytes) -> int:
+        header = header_of(line)
+        assert header is not None
+        return header.first
+
+    for _, batch in itertools.groupby(map(salvage.line, salvage.again), batch_of):
+        yield list(map(as_pending, batch))
+
+
+def _note_erased(setting: Setting, handle: Handle, found: Found, by: str | None) -> str | None:
+    if not found.erased:
+        return None
+    told = JournalRepaired(
+        offset=min(offset for _, offset in found.erased.values()),
+        size_bytes=0,
+        reason="content was taken out, and no record said so",
+        quarantine="",
+        erased=tuple(found.erased),
+    )
+    version = handle.append([Change(event=told, at=utc_now())], ANY, by=by)
+    return f"record {version} says now that the content of {len(found.erased):,} is gone."
 
 
 def _take_in(setting: Setting, handle: Handle, found: Found, by: str | None) -> str | None:
@@ -84,9 +157,8 @@ def _take_in(setting: Setting, handle: Handle, found: Found, by: str | None) -> 
     if not found.has_journal or not isinstance(snapshot, Snapshot) or not found.is_foreign:
         return None
     changes = taken_in(found, snapshot)
-    kept = _quarantine_snapshot(setting, handle.session_id, found)
     version = handle.append(changes, ANY, by=by)
-    _rewrite_snapshot(setting, handle, found)
+    kept = _rewrite_snapshot(setting, handle, found)
     return (
         f"took {len(changes)} event{'s' * (len(changes) != 1)} in, the journal is at version {version}; "
         f"the other program's file is kept as {kept}."
@@ -97,15 +169,40 @@ def _rebuild(setting: Setting, handle: Handle, found: Found, by: str | None) -> 
     is_wrong = found.is_altered or isinstance(found.snapshot, CorruptSnapshotError)
     if not (found.has_journal and is_wrong):
         return None
-    kept = _quarantine_snapshot(setting, handle.session_id, found)
-    _rewrite_snapshot(setting, handle, found)
+    kept = _rewrite_snapshot(setting, handle, found)
     return f"rebuilt {found.snapshot_path} from the journal; what was there is kept as {kept}."
 
 
-def _rewrite_snapshot(setting: Setting, handle: Handle, found: Found) -> None:
-    # A wrong snapshot at its path must not be where this fold begins.
+def _end(setting: Setting, handle: Handle, found: Found, by: str | None) -> str | None:
+    """A file that is no session file, without a journal: nothing can go on from it."""
+    if (
+        found.good.version
+        or found.salvage is not None
+        or not isinstance(found.snapshot, CorruptSnapshotError)
+    ):
+        return None
     setting.mark(handle.session_id)
-    disks.remove_file(setting.disk, found.snapshot_path, durable=True)
+    kept = _set_aside(setting, handle.session_id, found)
+    tombstone = Tombstone(
+        id=handle.session_id,
+        version=0,
+        chain="",
+        at=utc_now(),
+        by=by,
+        why=f"{found.snapshot_path} was no session file; it is kept as {kept}",
+    )
+    add_tombstone(setting.disk, setting.layout.tombstones, tombstone, durable=True)
+    return f"moved {found.snapshot_path}, which is no session file, to {kept}; the session ends."
+
+
+_MENDERS = (_end, _cut_tail, _mend_damage, _note_erased, _take_in, _rebuild)
+
+
+def _rewrite_snapshot(setting: Setting, handle: Handle, found: Found) -> str | None:
+    """Set the snapshot aside and write a new one; where the old one is kept now."""
+    setting.mark(handle.session_id)
+    # A wrong snapshot at its path must not be where this fold begins.
+    kept = _set_aside(setting, handle.session_id, found)
     fresh = Handle(setting, handle.session_id)
     try:
         state = fresh.read()
@@ -113,37 +210,22 @@ def _rewrite_snapshot(setting: Setting, handle: Handle, found: Found) -> None:
         write_snapshot(setting.disk, found.snapshot_path, state, fresh.log.position, durable=setting.durable)
     finally:
         fresh.log.close()
+    return kept
 
 
-_MENDERS: dict[Kind, Callable[[Setting, Handle, Found, str | None], str | None]] = {
-    "torn_tail": _cut_tail,
-    "damage": _cut_damage,
-    "foreign_snapshot": _take_in,
-    "broken_snapshot": _rebuild,
-    "altered_snapshot": _rebuild,
-}
+def _set_aside(setting: Setting, session_id: str, found: Found) -> str | None:
+    """Move the snapshot into quarantine: it may be the last to know what damaged records said.
 
-
-# Keeping
-
-
-def _quarantine_snapshot(setting: Setting, session_id: str, found: Found) -> str | None:
-    """Keep a copy of the snapshot's file: it may be the last to know what damaged records said."""
-    try:
-        fd = setting.disk.open(found.snapshot_path)
-    except FileNotFoundError:
-        return None
-    try:
-        return keep(setting.disk, setting.layout.quarantine, f"{session_id}.json", fd, 0)
-    finally:
-        setting.disk.close(fd)
-
-
-def _replace_end(setting: Setting, log: Log, end: int, data: bytes) -> None:
-    """A new journal in the old one's place: its bytes up to `end`, then `data`; whole or not at all.
-
-    A new file, not a shorter one: whoever had read past `end` must notice that what it read is void.
+    Moved, not copied: another program may write it at this moment, and locks nothing.
     """
-    assert log.fd is not None
-    pieces = itertools.chain(disks.chunks(setting.disk, log.fd, 0, end), [data])
-    disks.replace_file(setting.disk, log.path, pieces, durable=True)
+    disk, folder = setting.disk, setting.layout.quarantine
+    if disk.status(found.snapshot_path) is None:
+        return None
+    disks.check_folders(disk, setting.layout.base, folder)
+    disks.make_folders(disk, folder)
+    disks.sync_names(disk, folder)  # else a crash could keep the rename and lose the folder
+    kept = os.path.join(folder, f"{session_id}.json.{secrets.token_hex(4)}")
+    disk.rename(found.snapshot_path, kept)
+    disks.sync_names(disk, kept)
+    disk.sync_folder(os.path.dirname(found.snapshot_path))
+    return kept

@@ -2,23 +2,37 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Final, Literal, Self, TypeAlias, get_args
 
 from journal.chain import Damage, is_erased
 from journal.disk import Disk
 from journal.errors import CorruptRecordError, CorruptSnapshotError, SessionNotFoundError
+from journal.faults import describe
 from journal.foreign import is_foreign
+from journal.history import belongs
 from journal.layout import Layout
 from journal.log import Log
-from journal.reader import TornTail
+from journal.reader import TornTail, lines
 from journal.record import decode_record
 from journal.snapshot import FOLD, Marker, Snapshot, read_marker, read_snapshot
 from projections.difference import is_same
-from projections.events import Event, JournalRepaired, SessionAdopted, UnknownEvent
+from projections.events import JournalRepaired, SessionAdopted
 from projections.session import SessionProjection, apply_event
 
 # A larger snapshot is compared by its marker alone, so that memory stays flat.
 MAX_COMPARED_BYTES = 8 * 1024 * 1024
+
+
+Kind: TypeAlias = Literal[
+    "damage",
+    "newer_format",
+    "erased_record",
+    "foreign_snapshot",
+    "altered_snapshot",
+    "unreadable_snapshot",
+    "broken_snapshot",
+    "torn_tail",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,12 +42,14 @@ class Report:
     ok        nothing that was acknowledged is damaged, altered or missing in between
     findings  what is wrong, in sentences with file, byte and record
     notes     what is worth knowing and no damage: a torn tail, a repair, an adopted session
+    kinds     what there is to repair, in a word each, the gravest first
     head      the last chain hash (of one session), to compare with one that was kept elsewhere
     """
 
     ok: bool
     findings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    kinds: list[Kind] = field(default_factory=list)
     head: str | None = None
     version: int = 0
     sessions: int = 1
@@ -47,10 +63,33 @@ class Report:
             ok=all(report.ok for report in found),
             findings=[finding for report in found for finding in report.findings],
             notes=[note for report in found for note in report.notes],
+            kinds=sorted({kind for report in found for kind in report.kinds}, key=_GRAVITY.index),
             sessions=len(found),
             version=sum(report.version for report in found),
             size_bytes=sum(report.size_bytes for report in found),
         )
+
+
+_GRAVITY: Final[tuple[Kind, ...]] = get_args(Kind)
+
+
+class _Verdict:
+    """What was found so far."""
+
+    def __init__(self) -> None:
+        self.findings: list[str] = []
+        self.notes: list[str] = []
+        self.kinds: set[Kind] = set()
+
+    def wrong(self, kind: Kind, finding: str) -> None:
+        """Note damage."""
+        self.kinds.add(kind)
+        self.findings.append(finding)
+
+    def note(self, text: str, kind: Kind | None = None) -> None:
+        """Note what is no damage; with a kind, it can be mended all the same."""
+        self.kinds.update([kind] if kind else [])
+        self.notes.append(text)
 
 
 def verify_session(disk: Disk, layout: Layout, session_id: str) -> Report:
@@ -61,22 +100,22 @@ def verify_session(disk: Disk, layout: Layout, session_id: str) -> Report:
     log = Log(disk, layout.journal(session_id), session_id, durable=False)
     try:
         log.look()
-        findings: list[str] = []
-        notes: list[str] = []
+        verdict = _Verdict()
         path = layout.snapshot(session_id)
         status = disk.status(path)
         if status is None and log.size() == 0:
             raise SessionNotFoundError(session_id)
         if status is not None and status.st_size > MAX_COMPARED_BYTES and log.size():
-            _check_marker(log, read_marker(disk, path), path, findings, notes)
+            _check_marker(log, read_marker(disk, path), path, verdict)
             snapshot = None
         else:
-            snapshot = _snapshot(disk, log, path, findings, notes)
-        version = _check_journal(log, snapshot, findings, notes)
+            snapshot = _snapshot(disk, log, path, verdict)
+        version = _check_journal(log, snapshot, verdict)
         return Report(
-            ok=not findings,
-            findings=findings,
-            notes=notes,
+            ok=not verdict.findings,
+            findings=verdict.findings,
+            notes=verdict.notes,
+            kinds=sorted(verdict.kinds, key=_GRAVITY.index),
             head=log.chain.decode() if log.version else None,
             version=version,
             size_bytes=log.size(),
@@ -85,22 +124,24 @@ def verify_session(disk: Disk, layout: Layout, session_id: str) -> Report:
         log.close()
 
 
-def _snapshot(disk: Disk, log: Log, path: str, findings: list[str], notes: list[str]) -> Snapshot | None:
+def _snapshot(disk: Disk, log: Log, path: str, verdict: _Verdict) -> Snapshot | None:
     has_journal = log.size() > 0
     try:
         snapshot = read_snapshot(disk, path)
     except CorruptSnapshotError as error:
         if has_journal:
-            notes.append(f"{path}: {error.reason}. It is rebuilt from the journal at the next load.")
+            text = f"{path}: {error.reason}. It is rebuilt from the journal at the next load."
+            verdict.note(text, "broken_snapshot")
         else:
-            findings.append(str(error))
+            verdict.wrong("unreadable_snapshot", str(error))
         return None
     if snapshot is not None and snapshot.session.id != log.session_id:
-        findings.append(f"{path}: it holds the session {snapshot.session.id!r}, not {log.session_id!r}.")
+        text = f"{path}: it holds the session {snapshot.session.id!r}, not {log.session_id!r}."
+        verdict.wrong("broken_snapshot" if has_journal else "unreadable_snapshot", text)
     elif snapshot is not None and not has_journal:
-        notes.append(f"{path}: another program's session file. It has no journal yet: nothing proves it.")
+        verdict.note(f"{path}: another program's session file. It has no journal yet: nothing proves it.")
     elif snapshot is not None and is_foreign(disk, log, snapshot):
-        findings.append(_rewritten(path))
+        verdict.wrong("foreign_snapshot", _rewritten(path))
     return snapshot
 
 
@@ -111,17 +152,17 @@ def _rewritten(path: str) -> str:
     )
 
 
-def _check_marker(log: Log, marker: Marker | None, path: str, findings: list[str], notes: list[str]) -> None:
+def _check_marker(log: Log, marker: Marker | None, path: str, verdict: _Verdict) -> None:
     """Of a large snapshot, look at its place in the journal alone."""
     if marker is None:
-        findings.append(_rewritten(path))
+        verdict.wrong("foreign_snapshot", _rewritten(path))
     elif not log.holds(marker.position()):
-        notes.append(f"{path}: a snapshot of another journal; it is rebuilt at the next load.")
+        verdict.note(f"{path}: a snapshot of another journal; it is rebuilt at the next load.")
     else:
-        notes.append(f"{path}: a large snapshot; its place in the journal was checked, not its content.")
+        verdict.note(f"{path}: a large snapshot; its place in the journal was checked, not its content.")
 
 
-def _check_journal(log: Log, snapshot: Snapshot | None, findings: list[str], notes: list[str]) -> int:
+def _check_journal(log: Log, snapshot: Snapshot | None, verdict: _Verdict) -> int:
     """Check every record; return the number of the last good one."""
     marker = snapshot.marker if snapshot is not None else None
     folded = None
@@ -129,43 +170,76 @@ def _check_journal(log: Log, snapshot: Snapshot | None, findings: list[str], not
         if log.holds(marker.position()):
             folded = SessionProjection().initial()
         else:
-            notes.append(f"the snapshot of {log.session_id!r} is of another journal and will be rebuilt.")
-    seq = offset = 0
-    good = 0
+            verdict.note(f"the snapshot of {log.session_id!r} is of another journal and will be rebuilt.")
+    erased: dict[str, tuple[int, int]] = {}
+    seq = good = offset = 0
     try:
         for offset, line in log.read_new():
             seq += 1
             record = decode_record(line)
+            if not belongs(record, log.session_id):
+                raise Damage("it does not begin this session", altered=True)
             if folded is not None and marker is not None and seq <= marker.version:
                 apply_event(folded, record.event, record.at)
-            kind = type(record.event)
-            if kind is JournalRepaired or kind is SessionAdopted:
-                notes.append(f"{log.path}, byte {offset}, record {seq}: {_remark(record.event)}")
-            elif kind is UnknownEvent and is_erased(line):
-                findings.append(f"{log.path}, byte {offset}, record {seq}: its content was taken out.")
+            event = record.event
+            if isinstance(event, JournalRepaired | SessionAdopted):
+                verdict.note(f"{log.path}, byte {offset}, record {seq}: {_remark(event)}")
+                for named in event.erased if isinstance(event, JournalRepaired) else ():
+                    erased.pop(named, None)
+            elif is_erased(line):
+                erased[record.id] = seq, offset
             good = seq
     except Damage as damage:
-        findings.append(f"{log.path}, byte {offset}, record {seq}: {damage.reason}.")
+        verdict.wrong("damage", f"{log.path}, byte {offset}, record {seq}: {damage.reason}.")
+    for number, at in erased.values():
+        text = f"{log.path}, byte {at}, record {number}: its content was taken out, and no record says so."
+        verdict.wrong("erased_record", text)
     if isinstance(log.rest, CorruptRecordError):
         error = log.rest
-        findings.append(
+        verdict.wrong(
+            _kind_of_damage(log, error.offset),
             f"{error.path}, byte {error.offset}, record {error.seq}: {error.reason}. "
-            f"Records 1 to {error.seq - 1} can be trusted, what follows cannot."
+            f"Records 1 to {error.seq - 1} can be trusted, what follows cannot.",
+        )
+    elif isinstance(log.rest, TornTail) and marker is not None and _stands_for_more(log, marker):
+        verdict.wrong(
+            "damage",
+            f"{log.path}, byte {log.rest.offset}, record {log.version + 1}: {log.rest.reason}; its snapshot "
+            f"stands for version {marker.version}, so it was acknowledged.",
         )
     elif isinstance(log.rest, TornTail):
-        notes.append(
+        verdict.note(
             f"{log.path}, byte {log.rest.offset}: {log.rest.reason}; its {log.rest.size_bytes} bytes were "
-            "never acknowledged. The next save, or `journal repair`, moves them to quarantine."
+            "never acknowledged. The next save, or `journal repair`, moves them to quarantine.",
+            "torn_tail",
         )
-    if folded is not None and snapshot is not None and not findings and not is_same(folded, snapshot.session):
-        findings.append(
+    if (
+        folded is not None
+        and snapshot is not None
+        and not verdict.findings
+        and not is_same(folded, snapshot.session)
+    ):
+        text = (
             f"the snapshot of {log.session_id!r} does not say what its journal says at version "
-            f"{marker.version if marker else 0}: it was altered. Delete it; it is rebuilt from the journal."
+            f"{marker.version if marker else 0}: it was altered. `journal repair` rebuilds it."
         )
+        verdict.wrong("altered_snapshot", text)
     return good
 
 
-def _remark(event: Event) -> str:
+def _stands_for_more(log: Log, marker: Marker) -> bool:
+    """Whether a snapshot of ours stands for a record behind what can be read."""
+    return marker.fold == FOLD and marker.offset > log.offset and log.holds(marker.position())
+
+
+def _kind_of_damage(log: Log, offset: int) -> Kind:
+    assert log.fd is not None
+    _, line = next(lines(log.disk, log.fd, offset), (0, b""))
+    return "newer_format" if describe(line)[0] == "newer_format" else "damage"
+
+
+def _remark(event: JournalRepaired | SessionAdopted) -> str:
     if isinstance(event, JournalRepaired):
-        return f"repaired: {event.size_bytes} bytes ({event.reason}) are kept in {event.quarantine}."
+        kept = f"; {event.size_bytes} bytes are kept in {event.quarantine}" if event.quarantine else ""
+        return f"repaired: {event.reason}{kept}."
     return "adopted from another program's file; what came before is not provable."

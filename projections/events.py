@@ -106,12 +106,17 @@ class SessionAdopted(_Event, frozen=True, kw_only=True):
 
 
 class JournalRepaired(_Event, frozen=True, kw_only=True):
-    """Damaged bytes were cut from the journal at `offset` and kept in the file `quarantine`."""
+    """Damaged bytes were cut from the journal at `offset` and kept in the file `quarantine`.
+
+    `erased`: the ids of the records whose content could not be saved; they keep their place in the chain
+    without it.
+    """
 
     offset: int
     size_bytes: int
     reason: str
     quarantine: str
+    erased: tuple[str, ...] = ()
 
 
 class UnknownEvent(msgspec.Struct, frozen=True, kw_only=True):

@@ -79,27 +79,60 @@ def test_a_torn_tail_is_shown_and_left_then_cut_and_kept(folder: Path, session: 
     assert is_whole(folder)
 
 
-def test_damage_in_the_middle_is_cut_and_all_bytes_are_kept(folder: Path, session: str) -> None:
-    """What stood before the damage stays, byte for byte; the rest and the snapshot go to quarantine."""
+def test_damage_in_the_middle_costs_the_damaged_record_and_all_bytes_are_kept(
+    folder: Path, session: str
+) -> None:
+    """The others keep their place; the tail goes to quarantine as it was."""
+    snapshot_of(folder).unlink()
     lines = journal_of(folder).read_bytes().splitlines(keepends=True)
     lines[3] = lines[3].replace(b"three", b"thr3e")
     journal_of(folder).write_bytes(b"".join(lines))
-    snapshot = snapshot_of(folder).read_bytes()
 
     assert call(folder, "verify", "s").exit_code == 4
     first = call(folder, "repair", "s")
     assert first.exit_code == 1
-    assert "records 1 to 3 stay" in first.stdout
+    assert "records 1 to 5 stay; of record 4 only the hashes stay" in first.stdout
     assert journal_of(folder).read_bytes() == b"".join(lines)
 
     found = answer(folder, "repair", "s", "--yes")
-    assert [step["kind"] for step in found["steps"]] == ["damage"]
-    assert b"".join(lines[3:]) in kept(folder)
-    assert snapshot in kept(folder)
+    assert [step["kind"] for step in found["steps"]] == ["foreign_edit"]
+    assert kept(folder) == b"".join(lines[3:])
     assert journal_of(folder).read_bytes().startswith(b"".join(lines[:3]))
+    assert messages(folder) == ["one", "two", "four"]
+    assert is_whole(folder)
+    assert call(folder, "say", "s", "on").stdout == "7\n"
+
+
+def test_what_the_snapshot_knows_of_a_damaged_record_comes_back(folder: Path, session: str) -> None:
+    """Nothing proves it: it goes on record as what it is, a change of today; --only-proven leaves it out."""
+    snapshot = snapshot_of(folder).read_bytes()
+    data = journal_of(folder).read_bytes().replace(b"three", b"thr3e")
+    journal_of(folder).write_bytes(data)
+
+    assert "(session_replaced), which nothing proves" in call(folder, "repair", "s").stdout
+    assert "nothing proves" not in call(folder, "repair", "s", "--only-proven").stdout
+    assert call(folder, "repair", "s", "--yes").exit_code == 0
+    assert messages(folder) == ["one", "two", "three", "four"]
+    assert answer(folder, "show", "s@4")["event"]["type"] == "erased"
+    assert snapshot in kept(folder)
+    assert is_whole(folder)
+
+
+def test_behind_a_break_in_the_chain_a_person_decides(folder: Path, session: str) -> None:
+    """What can be read is appended anew; with --only-proven it is given up."""
+    snapshot_of(folder).unlink()
+    lines = journal_of(folder).read_bytes().splitlines(keepends=True)
+    lines[3] = b"x" * 300 + b"\n"
+    journal_of(folder).write_bytes(b"".join(lines))
+
+    plan = call(folder, "repair", "s")
+    assert "record 5 from behind the damage appended anew" in plan.stdout
+    assert "lost: record 4" in plan.stdout
+    strict = call(folder, "repair", "s", "--only-proven")
+    assert "lost: 2 records (4 to 5)" in strict.stdout
+    assert call(folder, "repair", "s", "--yes", "--only-proven").exit_code == 0
     assert messages(folder) == ["one", "two"]
     assert is_whole(folder)
-    assert call(folder, "say", "s", "on").stdout == "5\n"
 
 
 def test_whoever_had_read_past_the_damage_notices_the_repair(folder: Path, session: str) -> None:
@@ -114,7 +147,8 @@ def test_whoever_had_read_past_the_damage_notices_the_repair(folder: Path, sessi
         loaded = store.load_session("s")
 
         assert loaded is not None
-        assert [each.content for each in loaded.user_messages] == ["one", "two", "long" * 1000]
+        words = ["one", "two", "three", "four", "long" * 1000]
+        assert [each.content for each in loaded.user_messages] == words
 
 
 def test_without_one_good_record_the_session_goes_on_from_its_snapshot(folder: Path, session: str) -> None:
@@ -122,7 +156,7 @@ def test_without_one_good_record_the_session_goes_on_from_its_snapshot(folder: P
     journal_of(folder).write_bytes(data.replace(b'"ann"', b'"eve"', 1))
     found = answer(folder, "repair", "s", "--yes")
 
-    assert [step["kind"] for step in found["steps"]] == ["damage"]
+    assert [step["kind"] for step in found["steps"]] == ["foreign_edit"]
     assert messages(folder) == ["one", "two", "three", "four"]
     assert [
         json.loads(line)["event"]["type"]
@@ -134,13 +168,29 @@ def test_without_one_good_record_the_session_goes_on_from_its_snapshot(folder: P
     assert is_whole(folder)
 
 
-def test_without_a_good_record_or_snapshot_the_session_ends_and_is_kept(folder: Path, session: str) -> None:
+def test_without_its_first_record_or_a_snapshot_a_person_says_whose_it_is(folder: Path, session: str) -> None:
     data = journal_of(folder).read_bytes().replace(b'"ann"', b'"eve"', 1)
     journal_of(folder).write_bytes(data)
     snapshot_of(folder).unlink()
 
-    assert "the session ends" in call(folder, "repair", "s").stdout
-    assert call(folder, "repair", "s", "--yes").exit_code == 0
+    result = call(folder, "repair", "s", "--yes")
+    assert result.exit_code == 4
+    assert "Say whose it is with --user" in result.stdout
+    assert journal_of(folder).read_bytes() == data
+
+    assert call(folder, "repair", "s", "--yes", "--user", "ann").exit_code == 0
+    assert messages(folder) == ["one", "two", "three", "four"]
+    assert kept(folder) == data
+    assert is_whole(folder)
+
+
+def test_a_session_of_which_nothing_can_be_read_ends_and_is_kept(folder: Path, session: str) -> None:
+    data = b"x" * 300 + b"\n" + b"".join(journal_of(folder).read_bytes().splitlines(keepends=True)[1:])
+    journal_of(folder).write_bytes(data)
+    snapshot_of(folder).unlink()
+
+    assert "the session ends" in call(folder, "repair", "s", "--only-proven").stdout
+    assert call(folder, "repair", "s", "--yes", "--only-proven").exit_code == 0
     assert kept(folder) == data
     assert call(folder, "state", "s").exit_code == 3
 
@@ -201,20 +251,30 @@ def test_a_torn_tail_and_a_foreign_snapshot_are_both_mended(folder: Path, sessio
         file.write(b"\0" * 100)
     found = answer(folder, "repair", "s", "--yes")
 
-    assert [step["kind"] for step in found["steps"]] == ["torn_tail", "foreign_snapshot"]
+    assert [step["kind"] for step in found["steps"]] == ["nul_run", "foreign_snapshot"]
     assert len(found["done"]) == 2
     assert answer(folder, "state", "s", "--path", "active_seed_id") == "seed-1"
     assert is_whole(folder)
 
 
-def test_a_session_file_that_does_not_parse_is_left_for_a_person(folder: Path) -> None:
+@pytest.mark.parametrize("journal", [None, b"", b"{", b"\0" * 50])
+def test_a_session_file_that_does_not_parse_goes_when_a_person_says_so(
+    folder: Path, journal: bytes | None
+) -> None:
+    """Without a record beside it nothing can go on from it: it is kept, and the session ends."""
     (folder / "sessions").mkdir(parents=True)
     snapshot_of(folder).write_text("{")
-    result = call(folder, "repair", "s", "--yes")
+    if journal is not None:
+        journal_of(folder).write_bytes(journal)
+    result = call(folder, "repair", "s")
 
-    assert result.exit_code == 4
+    assert result.exit_code == 1
     assert "is no session file" in result.stdout
     assert snapshot_of(folder).read_text() == "{"
+    assert call(folder, "repair", "s", "--yes").exit_code == 0
+    assert b"{" in kept(folder)
+    assert call(folder, "state", "s").exit_code == 3
+    assert "is kept as" in (folder / ".journal" / "tombstones.jsonl").read_text()
 
 
 def test_a_journal_of_a_newer_format_is_no_damage(folder: Path, session: str) -> None:
@@ -228,25 +288,6 @@ def test_a_journal_of_a_newer_format_is_no_damage(folder: Path, session: str) ->
     assert journal_of(folder).read_bytes() == b"".join(lines)
 
 
-def test_an_event_that_no_reader_understands_is_cut_with_its_batch(folder: Path, session: str) -> None:
-    from journal.record import encode_batch
-
-    lines = journal_of(folder).read_bytes().splitlines(keepends=True)
-    last = json.loads(lines[-1])
-    head = b'"id":"01a20399-45b2-7f69-8480-15375043654e","at":"2026-11-22T12:05:00.000000Z"'
-    good = (b'{"type":"custom_event","name":"n"}', head, b"A" * 22)
-    bad = (b'{"type":"user_message_added"}', head, b"A" * 22)
-    data, _, _ = encode_batch([good, bad], last["seq"], last["chain"].encode())
-    with journal_of(folder).open("ab") as file:
-        file.write(data)
-    found = answer(folder, "repair", "s", "--yes")
-
-    assert [step["kind"] for step in found["steps"]] == ["damage"]
-    assert found["steps"][0]["size_bytes"] == len(data)
-    assert messages(folder) == ["one", "two", "three", "four"]
-    assert is_whole(folder)
-
-
 def test_looking_at_a_torn_session_repairs_nothing(folder: Path, session: str) -> None:
     """Reading commands leave every byte of a journal as it is, also when they close the store."""
     with journal_of(folder).open("ab") as file:
@@ -258,3 +299,75 @@ def test_looking_at_a_torn_session_repairs_nothing(folder: Path, session: str) -
             call(folder, *args)
 
     assert journal_of(folder).read_bytes() == before
+
+
+def test_all_sessions_and_the_catalog_are_repaired_at_once(folder: Path, session: str) -> None:
+    """One line for what is whole: none. What is wrong is shown first, and done with --yes."""
+    for session_id in ("a", "b"):
+        call(folder, "say", session_id, "hello", "--user", "ann")
+    torn = folder / "sessions" / "a.jsonl"
+    torn.write_bytes(torn.read_bytes() + b"{")
+    call(folder, "ls")
+    catalog = folder / ".journal" / "catalog.sqlite3"
+    catalog.write_bytes(b"no database" * 100)
+
+    plan = call(folder, "repair", "--all")
+    assert plan.exit_code == 1
+    assert plan.stdout.count("wrong:") == plan.stdout.count("would:") == 2
+    assert "the store:" in plan.stdout
+    assert "a:" in plan.stdout.splitlines()
+    assert catalog.exists()
+
+    done = call(folder, "repair", "--all", "--yes", "--json")
+    assert done.exit_code == 0
+    assert [json.loads(line)["session_id"] for line in done.stdout.splitlines()] == [None, "a"]
+    assert call(folder, "repair", "--all").stdout == "nothing to repair\n"
+    assert len(answer(folder, "ls")["sessions"]) == 3
+
+
+def test_the_catalog_alone(folder: Path, session: str) -> None:
+    """It is derived: it is removed, and made anew when it is needed."""
+    call(folder, "ls")
+    assert call(folder, "repair", "--catalog").stdout == "nothing to repair\n"
+    catalog = folder / ".journal" / "catalog.sqlite3"
+    catalog.write_bytes(catalog.read_bytes()[:5000])
+
+    assert call(folder, "repair", "--catalog").exit_code == 1
+    assert call(folder, "repair", "--catalog", "--yes").exit_code == 0
+    assert not catalog.exists()
+    assert len(answer(folder, "ls")["sessions"]) == 1
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        [],
+        ["s", "--all"],
+        ["--all", "--user", "ann"],
+        ["s", "--user", "ann", "--only-proven"],
+        ["s", "--force"],
+    ],
+)
+def test_what_does_not_go_together_is_a_usage_error(folder: Path, session: str, args: list[str]) -> None:
+    assert call(folder, "repair", *args).exit_code == 2
+
+
+def test_one_hopeless_session_does_not_stop_the_others(folder: Path, session: str) -> None:
+    (folder / "sessions" / "b.jsonl").mkdir()
+    with journal_of(folder).open("ab") as file:
+        file.write(b"{")
+    result = call(folder, "repair", "--all", "--yes")
+
+    assert result.exit_code == 4
+    assert result.stdout.count("done:") == 1
+    assert is_whole(folder)
+
+
+def test_several_sessions_by_name(folder: Path, session: str) -> None:
+    call(folder, "say", "t", "hello", "--user", "ann")
+    for name in ("s", "t"):
+        with (folder / "sessions" / f"{name}.jsonl").open("ab") as file:
+            file.write(b"{")
+
+    assert call(folder, "repair", "s", "t", "s", "--yes").stdout.count("done:") == 2
+    assert call(folder, "repair", "s", "nobody").exit_code == 3

@@ -92,12 +92,17 @@ class Moment(click.ParamType):  # type: ignore[type-arg,unused-ignore] # generic
 
 def is_session(store: "StateStore", session_id: str) -> bool:
     """Whether there is such a session, readable or not. Never raises for an unsafe id."""
+    return is_session_in(store.base_path, session_id)
+
+
+def is_session_in(folder: str, session_id: str) -> bool:
+    """As `is_session`, by the store's files alone."""
     import os
 
     from journal.errors import InvalidNameError
     from journal.layout import Layout
 
-    layout = Layout(store.base_path)
+    layout = Layout(folder)
     try:
         journal, snapshot = layout.journal(session_id), layout.snapshot(session_id)
     except InvalidNameError:
@@ -108,13 +113,21 @@ def is_session(store: "StateStore", session_id: str) -> bool:
 
 def require(store: "StateStore", session_id: str) -> str:
     """The id, if there is such a session. Raises SessionNotFoundError that names close ones."""
+    return require_in(store.base_path, session_id)
+
+
+def require_in(folder: str, session_id: str) -> str:
+    """As `require`, by the store's files alone: to look for a session must not create a catalog."""
+    from journal.disk import Disk
+    from journal.doctor import session_ids
     from journal.errors import SessionNotFoundError
+    from journal.layout import Layout
     from journal.names import check_session_id
 
     check_session_id(session_id)
-    if is_session(store, session_id):
+    if is_session_in(folder, session_id):
         return session_id
-    known = store.session_ids()
+    known = session_ids(Disk(), Layout(folder))
     close = [each for each in known if session_id and each.startswith(session_id)][:3]
     close = close or get_close_matches(session_id, known, n=3)
     if close:

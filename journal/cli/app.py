@@ -140,11 +140,18 @@ def _explain(error: Exception, out: Output) -> int:
     code = _exit_code(error)
     if code is None:
         raise error
-    if isinstance(error, OSError) and error.strerror:
-        out.error(f"{error.filename}: {error.strerror}" if error.filename else error.strerror)
-    else:
-        out.error(str(error))
+    out.error(sentence_of(error))
     return code
+
+
+def sentence_of(error: Exception) -> str:
+    """What went wrong, in words: the library's own, or the system's with the file that it names."""
+    from journal.errors import JournalError
+
+    if isinstance(error, OSError) and error.strerror and not isinstance(error, JournalError):
+        where = f"{error.filename}: " if error.filename else "the system refused to read or write the store: "
+        return f"{where}{error.strerror}"
+    return str(error)
 
 
 def _explain_usage(error: click.UsageError, out: Output) -> int:

@@ -1,17 +1,15 @@
-"""The commands that look after a store: verify, compact, repair."""
+"""The commands that look after snapshots and hashes: verify, compact."""
 
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from journal.cli.address import require
-from journal.cli.app import INTEGRITY, NO, Call, command
-from journal.cli.place import user_name
+from journal.cli.app import INTEGRITY, Call, command
 from journal.cli.progress import Progress
 from journal.cli.text import visible
 
 if TYPE_CHECKING:
-    from journal.diagnosis import Diagnosis
     from journal.verify import Report
 
 
@@ -27,15 +25,16 @@ def verify_command(call: Call, session_ids: tuple[str, ...], every: bool) -> Non
     if bool(session_ids) == every:
         raise click.UsageError("name the sessions to verify, or say --all")
     reports: dict[str, Report] = {}
-    # Where a person sees the lines themselves, they are the progress.
-    shows_lines = call.out.is_terminal and not call.out.as_json
-    with call.store() as store, Progress("verifying", quiet=shows_lines) as progress:
+    with call.store() as store, Progress("verifying") as progress:
         ids = store.session_ids() if every else [require(store, each) for each in session_ids]
-        for done, session_id in enumerate(ids):
+        # They come as they are done, on every core; a person reads them in their order.
+        for done, (session_id, report) in enumerate(store.verify_each(ids), 1):
+            reports[session_id] = report
             progress(session_id, done, len(ids))
-            reports[session_id] = store.verify(session_id)
-            if not call.out.as_json:
-                _print_report(call, session_id, reports[session_id])
+    reports = {each: reports[each] for each in ids if each in reports}
+    if not call.out.as_json:
+        for session_id, report in reports.items():
+            _print_report(call, session_id, report)
     _end_verify(call, reports)
 
 
@@ -98,57 +97,3 @@ def compact_command(call: Call, session_ids: tuple[str, ...]) -> None:
         call.out.line(f"{number} snapshot{'s' * (number != 1)} written, of {len(ids)} sessions")
     if failed:
         raise click.exceptions.Exit(INTEGRITY)
-
-
-@command("repair")
-@click.argument("session_id", metavar="ID")
-@click.option("--yes", is_flag=True, help="Do it; without, only say what would be done.")
-def repair_command(call: Call, session_id: str, yes: bool) -> None:
-    """Say what is wrong with a session and what would mend it; with --yes, do it.
-
-    Nothing is lost: whatever is cut or replaced is kept in the store's .journal/quarantine.
-    """
-    import warnings
-
-    from journal.errors import JournalWarning
-
-    # What the engine would warn of is this command's answer.
-    warnings.simplefilter("ignore", JournalWarning)
-    done: list[str] = []
-    with call.store(actor=user_name()) as store:
-        require(store, session_id)
-        found = store.diagnose(session_id)
-        if yes and found.steps:
-            done = store.repair(session_id)
-    if call.out.as_json:
-        call.out.json(_repair_object(session_id, found, done))
-    else:
-        _print_repair(call, session_id, found, done)
-    if found.hopeless:
-        raise click.exceptions.Exit(INTEGRITY)
-    if found.steps and not yes:
-        raise click.exceptions.Exit(NO)
-
-
-def _repair_object(session_id: str, found: "Diagnosis", done: list[str]) -> dict[str, Any]:
-    steps = [
-        {"kind": step.kind, "finding": step.finding, "remedy": step.remedy, "size_bytes": step.size_bytes}
-        for step in found.steps
-    ]
-    return {"session_id": session_id, "steps": steps, "hopeless": found.hopeless, "done": done}
-
-
-def _print_repair(call: Call, session_id: str, found: "Diagnosis", done: list[str]) -> None:
-    out = call.out
-    for step in found.steps:
-        out.line(f"{out.style('wrong:', fg='red')} {visible(step.finding)}")
-        if not done:
-            out.line(f"{out.style('would:', fg='yellow')} {visible(step.remedy)}")
-    for text in done:
-        out.line(f"{out.style('done:', fg='green')}  {visible(text)}")
-    for text in found.hopeless:
-        out.line(f"{out.style('wrong:', fg='red')} {visible(text)}")
-    if not found.steps and not found.hopeless:
-        out.line(f"{visible(session_id)}: nothing to repair")
-    elif found.steps and not done:
-        out.note("nothing was changed; --yes does it")

@@ -40,6 +40,16 @@ def is_store(folder: str) -> bool:
     return any(os.path.isdir(os.path.join(folder, name)) for name in ("sessions", ".journal"))
 
 
+def check_store_folder(folder: str, *, create: bool = False) -> str:
+    """The folder, if there is a store in it, or if there may be. Raises click.UsageError, StoreMissing."""
+    if os.path.lexists(folder) and not os.path.isdir(folder):
+        raise click.UsageError(f"the store {folder!r} is a file, not a folder")
+    if not create and not is_store(folder):
+        state = "holds no sessions" if os.path.isdir(folder) else "does not exist"
+        raise StoreMissing(f"the store {folder!r} {state}; `journal import` or `journal say` begin one")
+    return folder
+
+
 @contextlib.contextmanager
 def open_store(
     folder: str,
@@ -49,13 +59,9 @@ def open_store(
     actor: str | None = None,
 ) -> "Iterator[StateStore]":
     """The store in a folder. Without `create`, nothing is made of a folder that is none."""
-    if os.path.lexists(folder) and not os.path.isdir(folder):
-        raise click.UsageError(f"the store {folder!r} is a file, not a folder")
-    if not create and not is_store(folder):
-        state = "holds no sessions" if os.path.isdir(folder) else "does not exist"
-        raise StoreMissing(f"the store {folder!r} {state}; `journal import` or `journal say` begin one")
     from journal.store import StateStore
 
+    check_store_folder(folder, create=create)
     with StateStore(folder, durability=durability, actor=actor) as store:
         yield store
 
