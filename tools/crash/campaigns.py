@@ -14,7 +14,17 @@ from crash.campaign import Campaign
 
 # Each is a module of this folder with `run(campaign)`; beside it, how many units a short run makes, and how
 # many seconds it may take.
-CAMPAIGNS: dict[str, tuple[int | None, float]] = {}
+CAMPAIGNS: dict[str, tuple[int | None, float]] = {
+    "fuzz": (40_000, 12.0),
+    "flips": (60_000, 60.0),
+    "simulate": (100_000, 600.0),
+    "kill": (50, 20.0),
+    "faults": (250, 15.0),
+    "full": (500, 15.0),
+    "writers": (5_000, 15.0),
+    "soak": (None, 12.0),
+    "power": (20, 30.0),
+}
 
 
 def main() -> int:

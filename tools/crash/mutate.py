@@ -1,0 +1,100 @@
+"""Take one sync, lock, check or rename out of the engine at a time, and see which test notices.
+
+The list is mutations.py. Each is tried on a copy of the project; a mutation that no test notices is a breach,
+and so is one that no longer applies.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from crash.campaign import Campaign
+from crash.mutations import MUTATIONS, Mutation
+
+ROOT = Path(__file__).resolve().parents[2]
+# Where one is likely to be noticed first; the others follow.
+LIKELY = [
+    "test_durability",
+    "test_refusals",
+    "test_log",
+    "test_store",
+    "test_commits",
+    "test_record",
+    "test_security",
+    "test_documents",
+    "test_catalog",
+    "test_seed_weaknesses",
+    "test_repair",
+    "test_simulated_disk",
+    "test_concurrency",
+]
+# A mutation may make the engine wait for ever; that is noticed, too.
+PATIENCE_SECONDS = 600
+
+
+def run(campaign: Campaign) -> None:
+    """A unit is a mutation; by default all of them, two at a time. Prints a table as it goes."""
+    print("| what is taken out | of | noticed by |\n|---|---|---|", flush=True)
+    chosen = [mutation for mutation, _ in zip(MUTATIONS, campaign.units(), strict=False)]
+    with ThreadPoolExecutor(os.cpu_count() or 1) as threads:
+        for mutation, test in zip(
+            chosen, threads.map(lambda each: _noticed(campaign, each), chosen), strict=True
+        ):
+            campaign.figures["mutations"] += 1
+            campaign.figures["noticed"] += test is not None
+            print(f"| {mutation.what} | {mutation.path} | {test or '**nothing**'} |", flush=True)
+            if test is None:
+                campaign.breach(f"no test notices when the engine goes without: {mutation.what}")
+
+
+def _noticed(campaign: Campaign, mutation: Mutation) -> str | None:
+    """The first test that fails with the mutation in; None where all pass."""
+    folder = campaign.folder / f"mutation-{MUTATIONS.index(mutation)}"
+    for part in ("journal", "projections", "tests", "tools", "docs", "pyproject.toml", "README.md"):
+        source = ROOT / part
+        if source.is_dir():
+            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            folder.mkdir(exist_ok=True)
+            shutil.copy(source, folder / part)
+    file = folder / mutation.path
+    text = file.read_text()
+    if text.count(mutation.before) != 1:
+        campaign.breach(f"{mutation.what}: {mutation.path} does not say once what is to be taken out")
+        return None
+    file.write_text(text.replace(mutation.before, mutation.after))
+    try:
+        likely = [f"tests/{name}.py" for name in LIKELY if (folder / "tests" / f"{name}.py").exists()]
+        others = sorted(str(path.relative_to(folder)) for path in (folder / "tests").glob("test_*.py"))
+        return _first_failure(folder, likely) or _first_failure(
+            folder, [each for each in others if each not in likely]
+        )
+    finally:
+        shutil.rmtree(folder)
+
+
+def _first_failure(folder: Path, tests: list[str]) -> str | None:
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    try:
+        said, _ = process.communicate(timeout=PATIENCE_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        return f"a test of {tests[0]} and those after it, which waits for ever"
+    if process.returncode == 0:
+        return None
+    failed = [line.split()[1] for line in said.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    return failed[0].removeprefix("tests/") if failed else "the interpreter's end"

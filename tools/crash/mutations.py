@@ -1,0 +1,586 @@
+"""What can be taken out of the engine: every sync, lock, check and rename that a promise rests on."""
+
+from typing import NamedTuple
+
+
+class Mutation(NamedTuple):
+    """A piece of the engine, and the engine without it. `before` stands once in the file."""
+
+    what: str
+    path: str
+    before: str
+    after: str
+
+
+def _of(path: str, *mutations: tuple[str, str, str]) -> list[Mutation]:
+    return [Mutation(what, path, before, after) for what, before, after in mutations]
+
+
+MUTATIONS: list[Mutation] = [
+    *_of(
+        "journal/log.py",
+        (
+            "the sync of a save",
+            "                self.disk.sync(self.fd)\n                disks.sync_names",
+            "                disks.sync_names",
+        ),
+        (
+            "the sync of a journal's name",
+            "                disks.sync_names(self.disk, self.path, self._inode)\n",
+            "",
+        ),
+        ("waiting for the sync", "            if not self.defers:\n                self.sync()\n", ""),
+        (
+            "syncing first what others wrote",
+            "if self.durable and (self._is_unsure or not self.is_synced):",
+            "if False:",
+        ),
+        (
+            "not trusting what others wrote since",
+            "            self._is_unsure = True\n",
+            "            pass\n",
+        ),
+        ("not trusting what stood in the file", "        self._is_unsure = status.st_size > 0\n", ""),
+        (
+            "syncing at the close what waits for it",
+            "            if not self.is_synced:\n                with",
+            "            if False:\n                with",
+        ),
+        (
+            "one sync at a time",
+            "        with self._sync_mutex:\n            self._check_alive()",
+            "        if True:\n            self._check_alive()",
+        ),
+        (
+            "going on after a short write",
+            "                disks.write_whole(self.disk, fd, data[written:])\n",
+            "                pass\n",
+        ),
+        (
+            "cutting a failed write off",
+            "            self.disk.truncate(self.fd, offset)\n            if self.durable:",
+            "            if self.durable:",
+        ),
+        (
+            "the sync of that cut",
+            "            if self.durable:\n                self.disk.sync(self.fd)\n",
+            "",
+        ),
+        (
+            "cutting off what a failed sync left",
+            "                    self.disk.truncate(fd, offset)\n",
+            "                    pass\n",
+        ),
+        (
+            "dropping from memory what a failed sync left",
+            "                    self.disk.drop_cache(self.fd)\n",
+            "                    pass\n",
+        ),
+        ("the end of a log whose sync failed", "        self.is_dead, self._reason = True, reason\n", ""),
+        (
+            "telling that an outcome is unknown",
+            "raise DurabilityError(self.path, reason, outcome_unknown=True) from error\n\n    def cut",
+            "raise DurabilityError(self.path, reason, outcome_unknown=False) from error\n\n    def cut",
+        ),
+        (
+            "the copy of a torn tail",
+            '        path = keep(self.disk, folder, f"{self.session_id}.{end}", self.fd, end)\n',
+            "        path = folder\n",
+        ),
+        (
+            "the cut of a torn tail",
+            "        self.disk.truncate(self.fd, end)\n        self.disk.sync(self.fd)\n",
+            "        self.disk.sync(self.fd)\n",
+        ),
+        (
+            "the sync of the cut of a torn tail",
+            "        self.disk.truncate(self.fd, end)\n        self.disk.sync(self.fd)\n",
+            "        self.disk.truncate(self.fd, end)\n",
+        ),
+        ("telling others that a file goes", "        self.disk.truncate(self.fd, self.size() + 1)\n", ""),
+        (
+            "the lock of a writer",
+            "                disk.flock(self.fd, LOCK_EX if wait else LOCK_EX | LOCK_NB)\n",
+            "                pass\n",
+        ),
+        ("not waiting for a lock where that was asked", "LOCK_EX if wait else LOCK_EX | LOCK_NB", "LOCK_EX"),
+        (
+            "letting go of the lock of a file that is gone",
+            "            self.disk.flock(self.fd, LOCK_UN)\n        self.close()",
+            "            pass\n        self.close()",
+        ),
+        (
+            "a reader's second look at damage",
+            "        if isinstance(self.rest, CorruptRecordError) and not self._held:",
+            "        if False:",
+        ),
+        ("the lock of that look", "            self.disk.flock(self.fd, LOCK_SH)\n", ""),
+        (
+            "comparing the path's file with the open one",
+            "                if status.st_ino == self._inode:\n",
+            "                if True:\n",
+        ),
+        (
+            "the same for a reader",
+            "        if self.fd is None or status.st_ino != self._inode:",
+            "        if self.fd is None:",
+        ),
+        (
+            "looking at the path of an empty file",
+            "        if not self.durable and status.st_size:",
+            "        if not self.durable:",
+        ),
+        (
+            "looking at the path before each durable save",
+            "        if not self.durable and status.st_size:",
+            "        if status.st_size:",
+        ),
+        (
+            "looking at the path again after a moment",
+            "LOOK_AFTER_SECONDS: Final = 0.001",
+            "LOOK_AFTER_SECONDS: Final = 1000.0",
+        ),
+        (
+            "looking at the size",
+            "if monotonic() < self._looked_until and disk.seek(self.fd, 0, os.SEEK_END) == self.offset:",
+            "if monotonic() < self._looked_until:",
+        ),
+        (
+            "checking that what was read is still there",
+            "        if self._size != self.offset and not self.holds(self.position):",
+            "        if False:",
+        ),
+        (
+            "checking that a position's record is the one it names",
+            '            line.startswith(b\'{"v":1,"seq":%d,"id":"\' % position.version)\n            and ',
+            "            ",
+        ),
+        (
+            "checking a position's chain",
+            '            and b\',"chain":"%b","salt":\' % position.chain in line\n',
+            "",
+        ),
+        (
+            "appending only at the end that was read",
+            '        assert offset == self._size, "append only at the end that was read"\n',
+            "",
+        ),
+        (
+            "refusing use after a fork",
+            "        if self._fork_generation != disks.fork_generation:\n            raise",
+            "        if False:\n            raise",
+        ),
+        ("refusing a batch that is too long", "        if len(data) > MAX_BATCH_BYTES:", "        if False:"),
+        (
+            "looking whether the folder is a link",
+            "        disks.check_folders(self.disk, os.path.dirname(folder), folder)\n",
+            "        pass\n",
+        ),
+        (
+            "removing the empty file of a save that failed",
+            "            disks.remove_file(self.disk, self.path, durable=False)\n",
+            "            pass\n",
+        ),
+    ),
+    *_of(
+        "journal/shared_file.py",
+        (
+            "the mutex of a writer",
+            "        if not log.mutex.acquire(self._wait):\n            raise Busy\n",
+            "        log.mutex = threading.RLock()\n        log.mutex.acquire()\n",
+        ),
+        (
+            "unlocking after a save",
+            "            try:\n                log.disk.flock(log.fd, LOCK_UN)\n            except OSError:",
+            "            try:\n                pass\n            except OSError:",
+        ),
+        (
+            "unlocking after an error",
+            "            if log._held == 0 and log.fd is not None:\n                log.disk.flock(log.fd, LOCK_UN)\n",
+            "",
+        ),
+        (
+            "closing a file that nobody needs any more",
+            "        if log.is_retired and not log._users and not log._held:\n            log.close()\n        log.mutex",
+            "        log.mutex",
+        ),
+    ),
+    *_of(
+        "journal/disk.py",
+        ("the sync before a rename", "            if durable:\n                disk.sync(fd)\n", ""),
+        (
+            "the rename",
+            "        disk.rename(temporary, path)\n",
+            "        for piece in (read_file(disk, temporary) or b'',):\n            there = disk.open(path, write=True, create=True)\n            disk.truncate(there, 0)\n            write_whole(disk, there, piece)\n            disk.close(there)\n        disk.unlink(temporary)\n",
+        ),
+        (
+            "the sync of the folder after a rename",
+            "    if durable:\n        disk.sync_folder(folder)\n        sync_names(disk, folder)\n",
+            "    if durable:\n        sync_names(disk, folder)\n",
+        ),
+        (
+            "the sync of a replaced file's folders",
+            "        disk.sync_folder(folder)\n        sync_names(disk, folder)\n",
+            "        disk.sync_folder(folder)\n",
+        ),
+        (
+            "removing a temporary file that failed",
+            "        with contextlib.suppress(OSError):\n            disk.unlink(temporary)\n        raise",
+            "        raise",
+        ),
+        (
+            "the sync of a removal",
+            "        with contextlib.suppress(FileNotFoundError):\n            disk.sync_folder(os.path.dirname(path))\n",
+            "        pass\n",
+        ),
+        ("unpredictable temporary names", "{secrets.token_hex(8)}", "{'0' * 16}"),
+        (
+            "sweeping only what is stale",
+            "        and entry.status.st_mtime < time.time() - STALE_AFTER_SECONDS\n",
+            "",
+        ),
+        ("sweeping at all", "            disk.unlink(entry.path)\n", "            pass\n"),
+        (
+            "refusing a link in a file's place",
+            " | os.O_NOFOLLOW | os.O_NONBLOCK\n        flags |= os.O_RDWR",
+            " | os.O_NONBLOCK\n        flags |= os.O_RDWR",
+        ),
+        (
+            "not waiting for a pipe",
+            "        flags = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK\n        flags |= os.O_RDWR",
+            "        flags = os.O_CLOEXEC | os.O_NOFOLLOW\n        flags |= os.O_RDWR",
+        ),
+        ("files for their owner alone", "FILE_MODE = 0o600", "FILE_MODE = 0o644"),
+        ("folders for their owner alone", "FOLDER_MODE = 0o700", "FOLDER_MODE = 0o755"),
+        (
+            "looking whether a folder is a link",
+            "    if stat.S_ISLNK(status.st_mode):\n        raise UnsafePathError(path, _LINK)\n    if not",
+            "    if not",
+        ),
+        ("noting a fork", "    fork_generation += 1\n", "    fork_generation += 0\n"),
+    ),
+    *_of(
+        "journal/quarantine.py",
+        ("the sync of what is kept", "        disk.sync(copy)\n", ""),
+        ("the sync of the name of what is kept", "    disks.sync_names(disk, path)\n", ""),
+    ),
+    *_of(
+        "journal/tombstones.py",
+        ("the lock of the tombstones", "        disk.flock(fd, LOCK_EX)\n", ""),
+        ("letting go of it", "        disk.flock(fd, LOCK_UN)\n", ""),
+        ("the sync of a tombstone", "            disk.sync(fd)\n", ""),
+        (
+            "the sync of the tombstones' name",
+            "            disks.sync_names(disk, path, disk.status_of(fd).st_ino)\n",
+            "",
+        ),
+        ("a line of its own behind half a tombstone", '(b"\\n" if torn else b"") + ', ""),
+    ),
+    *_of(
+        "journal/handle.py",
+        (
+            "comparing the expected version of an append",
+            "            if expected != ANY and (expected not in known or is_new):\n",
+            "            if False:\n",
+        ),
+        (
+            "comparing the expected version of a save",
+            "            if (is_another or expected not in known) and expected != ANY:",
+            "            if is_another and expected != ANY:",
+        ),
+        (
+            "telling a session from another one of the same version",
+            " and known.get(base, chain) != chain\n",
+            " and False\n",
+        ),
+        (
+            "telling a new session from another program's",
+            "(chain is not None or self._adopting is not None)",
+            "(chain is not None)",
+        ),
+        ("telling a new batch from another program's", " or is_new):\n", "):\n"),
+        (
+            "accepting who saw the version before a repair",
+            "            known[repairs.version] = repairs.chain\n",
+            "            pass\n",
+        ),
+        (
+            "comparing the owner",
+            "            if state.user_id != session.user_id and state.id:\n",
+            "            if False:\n",
+        ),
+        (
+            "looking for an earlier try of an append",
+            "            if (key or retried_id) and batch:\n",
+            "            if False:\n",
+        ),
+        (
+            "looking for an earlier try of a save",
+            "            if retried_id and session.version < version:\n",
+            "            if False:\n",
+        ),
+        (
+            "the sync of an append that was found",
+            "                    self.log.settle()  # whoever wrote it may not have come to that\n",
+            "",
+        ),
+        ("the sync of a save that was found", "                    log.settle()\n", ""),
+        (
+            "looking past the record of a repair",
+            "            if not found and said.id != id and event_bytes(line).startswith(_HOUSEKEEPING):\n",
+            "            if False:\n",
+        ),
+        (
+            "comparing the content of an earlier try",
+            "        if (key and len(found) != len(batch)) or found[:records] != [raw for raw, _, _ in batch[:records]]:\n",
+            "        if False:\n",
+        ),
+        (
+            "refusing to write behind damage",
+            "                raise log.rest\n            self._repair_tail",
+            "                return state, seen, seen_chain\n            self._repair_tail",
+        ),
+        ("the record of a repair", "        if state.version:  # else", "        if False:  # else"),
+        (
+            "the mark before a change",
+            "            self._setting.mark(self.session_id)\n        except",
+            "            pass\n        except",
+        ),
+        (
+            "the mark before a deletion",
+            "                setting.mark(self.session_id)\n                add_tombstone",
+            "                add_tombstone",
+        ),
+        (
+            "the tombstone of a deletion",
+            "            add_tombstone(setting.disk, setting.layout.tombstones, tombstone, durable=setting.durable)\n",
+            "",
+        ),
+        (
+            "the snapshot's going before the journal",
+            "                disks.remove_file(setting.disk, self._snapshot_path, durable=setting.durable)\n"
+            "                if log.size():\n                    log.retract()\n"
+            "                disks.remove_file(setting.disk, log.path, durable=setting.durable)\n",
+            "                if log.size():\n                    log.retract()\n"
+            "                disks.remove_file(setting.disk, log.path, durable=setting.durable)\n"
+            "                disks.remove_file(setting.disk, self._snapshot_path, durable=setting.durable)\n",
+        ),
+        ("telling others of a deletion", "                log.retract()\n", "                pass\n"),
+        (
+            "the lock of a deletion",
+            "        with log.exclusive:\n            if not log.size() and",
+            "        with log.using:\n            log._open(create=False)\n            if not log.size() and",
+        ),
+        (
+            "throwing the state away when a write fails",
+            "        # From here on the state is ahead of the journal; `_write` makes it the handle's again.\n        self._state = None\n",
+            "",
+        ),
+        (
+            "a session's first event saying whose it is",
+            "            if not state.id and not isinstance(changes[0].event, _FIRST_EVENTS):\n",
+            "            if False:\n",
+        ),
+    ),
+    *_of(
+        "journal/folded.py",
+        ("comparing a snapshot's fold", "            and snapshot.marker.fold == FOLD\n", ""),
+        ("comparing a snapshot's session", "            and snapshot.session.id == self.session_id\n", ""),
+        (
+            "comparing a snapshot's place in the journal",
+            "            if self.log.holds(position):\n",
+            "            if True:\n",
+        ),
+        (
+            "keeping another program's snapshot",
+            "            if isinstance(there, Snapshot) and self._is_in_the_way(there):\n",
+            "            if False:\n",
+        ),
+        (
+            "noticing that the journal is another one",
+            "            and self._incarnation == self.log.incarnation\n",
+            "",
+        ),
+        ("noticing that a lent list was edited", "            and not state._user_messages.edited\n", ""),
+        (
+            "a list's waiting for a writer",
+            "        with self.log.existing:\n            state = self.read()\n            if state is None:\n                return None\n            return summarize",
+            "        with self.log.using:\n            state = self.read()\n            if state is None:\n                return None\n            return summarize",
+        ),
+        (
+            "the lock of a compaction",
+            "        with self.log.existing:\n            if self.log.fd is None or",
+            "        with self.log.using:\n            if self.log.fd is None or",
+        ),
+        (
+            "comparing the session that a journal holds",
+            "        elif state.id != self.session_id:\n",
+            "        elif False:\n",
+        ),
+        (
+            "comparing the session that another program's file holds",
+            "        if snapshot.session.id != self.session_id:\n            raise",
+            "        if False:\n            raise",
+        ),
+    ),
+    *_of(
+        "journal/chain.py",
+        (
+            "comparing the chain",
+            "                    text != line[at + 10 : at + 53]\n                    or ",
+            "                    ",
+        ),
+        ("comparing the digest", "                    or texts[44:87] != header[-44:-1]\n", ""),
+        (
+            "comparing the number",
+            'header.startswith(b\'{"v":1,"seq":%d,"id":"\' % seq)\n                and line[at + 53',
+            'header.startswith(b\'{"v":1,"seq":\')\n                and line[at + 53',
+        ),
+        (
+            "the longest line",
+            "                and len(line) <= MAX_LINE_BYTES\n            ):",
+            "            ):",
+        ),
+        (
+            "the chain of an erased record",
+            '        and base64url(sha256(b"journal/record/1" + previous + header).digest()) == chain\n',
+            "",
+        ),
+    ),
+    *_of(
+        "journal/reader.py",
+        (
+            "comparing a record's place in its batch",
+            "                    if place is None or place != (\n                        (place[0] or -1, version) if expected is None else expected\n                    ):",
+            "                    if place is None:",
+        ),
+        (
+            "holding a batch back until it is whole",
+            "                    batch.append((at, line))\n",
+            "                    yield at, line\n",
+        ),
+        (
+            "the longest batch",
+            "                    if held > MAX_BATCH_BYTES:\n",
+            "                    if False:\n",
+        ),
+        (
+            "looking for a later batch behind a bad line",
+            "                torn = False\n                break\n",
+            "                break\n",
+        ),
+        ("the longest line in memory", "        if len(rest) > MAX_LINE_BYTES:\n", "        if False:\n"),
+    ),
+    *_of(
+        "journal/marks.py",
+        ("the lock of a new file of marks", "            self._disk.flock(fd, LOCK_EX)\n", ""),
+        (
+            "the rename of the marks",
+            '            self._disk.rename(self._path, f"{self._path}.{uuid.uuid4().hex}")\n',
+            "            pass\n",
+        ),
+        (
+            "telling writers that their marks were taken",
+            "                    self._disk.overwrite(entry.path, TAKEN)\n",
+            "",
+        ),
+        (
+            "waiting until they have seen it",
+            "            time.sleep(2 * COUNTS_FOR_SECONDS)\n",
+            "            pass\n",
+        ),
+        (
+            "looking whether the marks count",
+            "            while not (session_id in self._marked and self._counts()):",
+            "            while session_id not in self._marked:",
+        ),
+        (
+            "looking after a mark whether it counts",
+            "                if self._counts():\n                    self._marked.add(session_id)\n",
+            "                self._marked.add(session_id)\n",
+        ),
+        (
+            "looking whether the file of marks is there",
+            " or self._disk.status_of(self._fd).st_nlink == 0",
+            "",
+        ),
+        (
+            "setting a garbled file of marks aside",
+            "                if self._disk.read(fd, 1, 0) == LIVE:\n",
+            "                if True:\n",
+        ),
+        (
+            "the longest file of marks",
+            "            if entry.status.st_size > MAX_BYTES:\n",
+            "            if False:\n",
+        ),
+    ),
+    *_of(
+        "journal/catalog.py",
+        (
+            "comparing all files once",
+            "                not (self._has_looked and self._inode and taken.is_all)\n                or ",
+            "                ",
+        ),
+        ("comparing all files when the folder changed", "                or folder_ns != modified_ns\n", ""),
+        ("distrusting marks for a moment", "                or not made_ns + _MARKS_GONE_NS < now_ns\n", ""),
+        (
+            "distrusting a folder's time for a moment",
+            "                is_settled = modified_ns < now_ns - _TICK_NS\n",
+            "                is_settled = True\n",
+        ),
+        (
+            "making a damaged catalog anew",
+            "                self._remove()  # it holds nothing that the journals do not\n",
+            "                raise\n",
+        ),
+        (
+            "noticing that the catalog is another file",
+            "        return self._inode in (0, self._catalog_inode())\n",
+            "        return True\n",
+        ),
+        (
+            "leaving the marks to those that may take them",
+            "self._marks.take() if self._inode else Taken(set(), [], True)",
+            "self._marks.take()",
+        ),
+        (
+            "forgetting marks only after the commit",
+            "            raise\n        self._marks.forget(taken)\n",
+            "            raise\n",
+        ),
+    ),
+    *_of(
+        "journal/commits.py",
+        ("the sync of a task's save", "                commit.log.sync()\n", "                pass\n"),
+        (
+            "not writing behind what waits for its sync",
+            "            if not log.is_synced:\n                raise Busy",
+            "            if False:\n                raise Busy",
+        ),
+        (
+            "waiting in a thread for a session that is held",
+            "            with log.at_once:\n",
+            "            with log.exclusive:\n",
+        ),
+        (
+            "a session's own copy while it is saved",
+            "        self.twin = session.copy() if any(self._edited) else lend(session)\n",
+            "        self.twin = session\n",
+        ),
+        (
+            "refusing after the close",
+            "            if self._is_closed:\n                raise",
+            "            if False:\n                raise",
+        ),
+    ),
+    *_of(
+        "journal/repair.py",
+        ("telling others that a journal is replaced", "    log.retract()\n", ""),
+        (
+            "the lock of a repair",
+            "        with handle.log.existing:\n            found = examine",
+            "        with handle.log.using:\n            handle.log._open(create=False)\n            found = examine",
+        ),
+    ),
+]
