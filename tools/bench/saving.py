@@ -52,8 +52,8 @@ def turn_rows(folder: Path) -> Iterator[Row]:
                 f'a turn, durability="os", from turn {turns:,} on',
                 f"{us(ours)} = {ours / bare:.2f} ×, {ours / sqlite:.2f} × sqlite3",
                 f"{us(bare)}; sqlite3 {us(sqlite)}",
-                "≤ 4 ×, < sqlite3",
-                ours <= 4 * bare and ours < sqlite,
+                "≤ 3 ×, < sqlite3",
+                ours <= 3 * bare and ours < sqlite,
             )
     yield _on_disk(folder, floor_on_disk)
     database.close()

@@ -13,6 +13,7 @@ import listing
 import loading
 import saving
 import stages
+import together
 import verifying
 from measure import Row
 
@@ -29,7 +30,9 @@ def main() -> int:
         "batch": saving.batch_rows,
         "update": saving.update_rows,
         "fold": loading.rows,
+        "together": together.rows,
         "verify": verifying.rows,
+        "store": verifying.store_rows,
         "import": lambda folder: importing.rows(folder, options.data),
         "list": listing.rows,
     }
