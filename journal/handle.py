@@ -1,6 +1,5 @@
 """One session held open for writing: append, save, update, delete."""
 
-import contextlib
 import os
 import random
 import time
@@ -178,8 +177,11 @@ class Handle(FoldedLog):
                 return False
             for path in (self._snapshot_path, log.path):
                 disks.check_file(setting.disk, path)
-            with contextlib.suppress(JournalError):  # what cannot be read can be deleted all the same
-                self.read()
+            try:
+                # A first save that was cut short leaves bytes, and no session.
+                is_there = self.read() is not None
+            except JournalError:
+                is_there = True  # what cannot be read can be deleted all the same
             tombstone = Tombstone(
                 id=self.session_id,
                 version=log.version,
@@ -190,7 +192,8 @@ class Handle(FoldedLog):
             )
             try:
                 setting.mark(self.session_id)
-                add_tombstone(setting.disk, setting.layout.tombstones, tombstone, durable=setting.durable)
+                if is_there:
+                    add_tombstone(setting.disk, setting.layout.tombstones, tombstone, durable=setting.durable)
             except OSError as error:
                 raise _refused(log.path, "noting the deletion", error) from error
             try:
@@ -202,7 +205,7 @@ class Handle(FoldedLog):
             except OSError as error:
                 reason = f"deleting the session failed: {error.strerror}"
                 raise DurabilityError(log.path, reason, outcome_unknown=True) from error
-            return True
+            return is_there
 
     def _begin(self) -> tuple[Session, dict[int, bytes | None]]:
         """Under the lock: catch up, repair a torn tail; the state, and what a writer may have seen of it.

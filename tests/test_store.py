@@ -509,6 +509,20 @@ def test_a_deleted_session_is_gone_and_its_id_can_be_used_again(store, other, fo
     assert contents(store.load_session("s")) == contents(fresh(store)) == ["new"]
 
 
+def test_deleting_what_a_first_save_left_behind_when_it_was_cut_short(store, folder, journal_file):
+    """There never was such a session: no, it was not there, and no tombstone; its bytes go."""
+    conversation(store, "a")
+    store.close()
+    (folder / "sessions" / "s.json").unlink()
+    with journal_file("s").open("r+b") as file:
+        file.truncate(20)
+    with StateStore(folder) as store:
+        assert store.load_session("s") is None
+        assert store.delete_session("s") is False
+    assert list((folder / "sessions").glob("*.jsonl")) == []
+    assert not (folder / ".journal" / "tombstones.jsonl").exists()
+
+
 # Append
 
 
