@@ -47,7 +47,7 @@ def encode_event(event: Event) -> bytes:
             if type(event) is SessionReplaced:
                 check_json(event.session.metadata, deepest=MAX_DEPTH + 1)
             elif type(event) is not UserMessageAdded and type(event) is not AgentResponseAdded:
-                check_json(_free_json(event))
+                check_json(free_json(event))
             raw = encode_json(event)
             # What is written must come back as it is: a wrong type, or a tuple for a list, does not.
             if _decode_known(raw) != event:
@@ -131,8 +131,8 @@ def _raw_of_unknown(event: UnknownEvent) -> bytes:
     return event.raw
 
 
-def _free_json(event: Event) -> Json:
-    """The part of an event whose shape is the caller's own."""
+def free_json(event: Event) -> Json:
+    """The part of an event whose shape is the writer's own."""
     match event:
         case UserMessageAdded() | AgentResponseAdded():
             return None

@@ -19,6 +19,7 @@ from journal.event_json import (
     encode_event,
     encode_json,
     encode_plain_text,
+    free_json,
 )
 from projections.document import parse_document
 from projections.events import (
@@ -44,7 +45,8 @@ from projections.messages import Moment
 _decode_record = msgspec.json.Decoder(Record).decode
 # What decoding and checking raise where a line is no record that a writer wrote.
 _UNREADABLE: Final = (msgspec.MsgspecError, ValueError, OverflowError, RecursionError)
-# Events that the types describe so well that whatever they let through can be folded.
+# Events that the types describe so well that whatever they let through can be folded. Some hold JSON of any
+# shape: too deep for a writer takes more brackets than most have.
 _SETTLED: Final = frozenset(
     (SessionCreated, ActiveSeedSet, ActivePersonaSet, ToolCalled, ToolReturned, ReasoningAdded, CustomEvent)
 )
@@ -136,7 +138,11 @@ def decode_record(line: bytes) -> Record:
         record = _decode_record(line)
         event = record.event
         # Most are messages without a time of their own.
-        is_settled = type(event) in _SETTLED or getattr(event, "timestamp", event) is None
+        is_settled = (
+            line.count(b"[") + line.count(b"{") <= MAX_DEPTH
+            if type(event) in _SETTLED
+            else getattr(event, "timestamp", event) is None
+        )
         if not is_settled or record.at.tzinfo is not UTC:
             _check_decoded(record.at, event)
     except _UNREADABLE as error:
@@ -152,8 +158,8 @@ def _check_decoded(at: datetime, event: Event) -> None:
     match event:
         case UserMessageAdded() | AgentResponseAdded():
             moments += [event.timestamp] if event.timestamp is not None else []
-        case MetadataSet():
-            check_json(event.value)  # it becomes part of the state
+        case MetadataSet() | ToolCalled() | ToolReturned() | CustomEvent():
+            check_json(free_json(event))
         case SessionAdopted():
             parse_document(event.document)
         case SessionReplaced(session=session):
@@ -171,6 +177,7 @@ def _of_newer_version(line: bytes) -> Record | None:
     try:
         found = _decode_newer(line)
         event = msgspec.json.decode(found.event)
+        check_json(event)
         found.at.astimezone(UTC)
     except _UNREADABLE:
         return None
