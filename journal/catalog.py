@@ -156,11 +156,12 @@ class Catalog:
         """Ask the catalog, brought up to date; a damaged one is made anew: the journals have it all."""
         disk, layout = self._disk, self._layout
         with self._mutex:
-            disks.check_folders(disk, layout.base, layout.sessions)
-            disks.check_folders(disk, layout.base, layout.internal)
-            # To list what is not there must not create it.
-            nothing = disk.status(layout.base) is None
+            nothing = False
             try:
+                disks.check_folders(disk, layout.base, layout.sessions)
+                disks.check_folders(disk, layout.base, layout.internal)
+                # To list what is not there must not create it.
+                nothing = disk.status(layout.base) is None
                 return self._ask_once(ask, in_memory=nothing or not disk.may_write(layout.internal))
             except (sqlite3.DatabaseError, msgspec.MsgspecError, TypeError, ValueError) as error:
                 if isinstance(error, sqlite3.DatabaseError) and error.sqlite_errorcode & 0xFF not in _DAMAGED:
@@ -271,9 +272,9 @@ class Catalog:
             disks.make_folders(self._disk, self._layout.internal)
             for ending in _BESIDE:
                 disks.check_file(self._disk, self._layout.catalog + ending)
-            self._disk.close(
-                self._disk.open(self._layout.catalog, write=True, create=True)
-            )  # for its owner alone
+            # For its owner alone.
+            fd = self._disk.open(self._layout.catalog, write=True, create=True)
+            disks.close(self._disk, fd, self._layout.catalog)
         database = sqlite3.connect(
             ":memory:" if in_memory else self._layout.catalog,
             timeout=60,
@@ -283,10 +284,11 @@ class Catalog:
         try:
             database.execute("pragma synchronous = normal")
             _set_up(database)
+            self._inode = 0 if in_memory else self._catalog_inode()
         except BaseException:
             database.close()
             raise
-        self._database, self._inode = database, 0 if in_memory else self._catalog_inode()
+        self._database = database
         return database
 
     def _is_in_place(self) -> bool:

@@ -10,10 +10,11 @@ import stat
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
-from journal.errors import UnsafePathError
+from journal.errors import JournalWarning, UnsafePathError
 
 try:
     import fcntl
@@ -204,14 +205,34 @@ def _open_plain(path: str, flags: int, *, write: bool) -> int:
         if error.errno in _OPEN_SAYS:
             raise UnsafePathError(path, _OPEN_SAYS[error.errno]) from error
         raise
-    status = os.fstat(fd)
-    if not stat.S_ISREG(status.st_mode):
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise UnsafePathError(path, _SPECIAL)
+        if write and status.st_nlink > 1:
+            raise UnsafePathError(
+                path, "has a second name (a hard link), and what is written would show there"
+            )
+    except BaseException:
         os.close(fd)
-        raise UnsafePathError(path, _SPECIAL)
-    if write and status.st_nlink > 1:
-        os.close(fd)
-        raise UnsafePathError(path, "has a second name (a hard link), and what is written would show there")
+        raise
     return fd
+
+
+def close(disk: Disk, fd: int, path: str) -> None:
+    """Close a file. What a system says against that comes too late to change anything: it is a warning.
+
+    What must be on disk was synced before.
+    """
+    try:
+        disk.close(fd)
+    except OSError as error:
+        warnings.warn(
+            f"{path}: closing it failed: {error.strerror}. "
+            "What was read or synced stands; look after the disk.",
+            JournalWarning,
+            stacklevel=2,
+        )
 
 
 def write_whole(disk: Disk, fd: int, data: bytes) -> None:
@@ -309,7 +330,7 @@ def read_file(disk: Disk, path: str) -> bytes | None:
             offset += len(chunk)
         raise OSError(errno.EFBIG, f"it is over {MAX_WHOLE_BYTES:,} bytes long", path)
     finally:
-        disk.close(fd)
+        close(disk, fd, path)
 
 
 def chunks(disk: Disk, fd: int, start: int, end: int | None = None) -> Iterator[bytes]:

@@ -130,7 +130,7 @@ def _check_tombstones(disk: Disk, layout: Layout) -> Remark:
                     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                         bad.append(str(number))
             finally:
-                disk.close(fd)
+                disks.close(disk, fd, layout.tombstones)
     except OSError as error:
         text = f"{layout.tombstones}: {_reason(error)}"
         return Remark(about="tombstones", text=text, is_well=False)

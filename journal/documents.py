@@ -1,5 +1,6 @@
 """Markdown and JSON documents, by category."""
 
+import errno
 import os
 import stat
 from typing import Any, Final, TypeVar, overload
@@ -8,7 +9,14 @@ import msgspec
 
 from journal import disk as disks
 from journal.disk import Disk
-from journal.errors import DurabilityError, InvalidEventError, InvalidNameError, JournalError, UnsafePathError
+from journal.errors import (
+    DurabilityError,
+    InvalidEventError,
+    InvalidNameError,
+    JournalError,
+    UnsafePathError,
+    unreadable,
+)
 from journal.event_json import check_json
 from journal.layout import Layout
 from journal.names import SESSIONS
@@ -146,4 +154,6 @@ class Documents:
 def _refused(path: str, error: OSError) -> JournalError:
     if isinstance(error, UnsafePathError):
         return error
-    return JournalError(f"{path}: {error.strerror}; mend the file or remove it")
+    if error.errno == errno.EFBIG:
+        return JournalError(f"{path}: {error.strerror}; mend the file or remove it")
+    return unreadable(path, error)

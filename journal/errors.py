@@ -119,6 +119,11 @@ class UnsafePathError(JournalError, OSError):
         return str(self.args[0])
 
 
+def unreadable(path: str, error: OSError) -> JournalError:
+    """The disk does not give a file: nothing was changed, and the file may be a good one."""
+    return JournalError(f"{path} could not be read: {error.strerror}; mend the disk, then try again")
+
+
 class JournalClosedError(JournalError):
     """The store was closed, or it was opened before a fork of the process."""
 

@@ -7,7 +7,14 @@ from hashlib import sha256
 from typing import Final, NamedTuple
 
 from journal.disk import Disk
-from journal.errors import CorruptRecordError, CorruptSnapshotError, DurabilityError, JournalWarning
+from journal.errors import (
+    CorruptRecordError,
+    CorruptSnapshotError,
+    DurabilityError,
+    JournalError,
+    JournalWarning,
+    unreadable,
+)
 from journal.foreign import is_foreign
 from journal.history import decoded
 from journal.layout import Layout
@@ -121,7 +128,7 @@ class FoldedLog:
     def _catch_up(self) -> Session:
         """Fold what is new, or everything where the state is not of this journal."""
         state = self._usable_state()
-        snapshot: Snapshot | CorruptSnapshotError | None = None
+        snapshot: Snapshot | JournalError | None = None
         if state is None:
             snapshot = self._read_snapshot()
             state = self._start(snapshot)
@@ -150,7 +157,7 @@ class FoldedLog:
             version, chain = before.version, before.chain
         self._repairs = Repairs(version, chain, until)
 
-    def _start(self, snapshot: "Snapshot | CorruptSnapshotError | None") -> Session:
+    def _start(self, snapshot: "Snapshot | JournalError | None") -> Session:
         """The state to fold on from: the snapshot's where it stands for a point of this journal."""
         self.log.start_at(beginning(self.session_id))
         self._adopting = self._repairs = None
@@ -171,15 +178,18 @@ class FoldedLog:
             self._is_in_the_way(snapshot)
         return SessionProjection().initial()
 
-    def _read_snapshot(self) -> "Snapshot | CorruptSnapshotError | None":
+    def _read_snapshot(self) -> "Snapshot | JournalError | None":
+        # An error can never make a session unreadable that has a journal.
         try:
             return read_snapshot(self._setting.disk, self._snapshot_path)
         except CorruptSnapshotError as error:
-            return error  # it can never make a session unreadable that has a journal
+            return error
+        except OSError as error:
+            return unreadable(self._snapshot_path, error)
 
-    def _adopt(self, snapshot: "Snapshot | CorruptSnapshotError | None") -> Session | None:
+    def _adopt(self, snapshot: "Snapshot | JournalError | None") -> Session | None:
         """A session file without a journal is a session: another program wrote it."""
-        if isinstance(snapshot, CorruptSnapshotError):
+        if isinstance(snapshot, JournalError):
             raise snapshot
         if snapshot is None or self._setting.disk.status(self._snapshot_path) is None:
             return None  # or it was deleted, the snapshot first, while we read
@@ -244,11 +254,14 @@ class FoldedLog:
     def _write_snapshot(self) -> bool:
         disk, path, position = self._setting.disk, self._snapshot_path, self.log.position
         if _identity(disk, path) != self._snapshot_file:
-            there = self._read_snapshot()
             # Half of something may go; a whole session that the journal does not know may not.
-            if isinstance(there, Snapshot) and self._is_in_the_way(there):
+            try:
+                there = read_snapshot(disk, path)
+            except CorruptSnapshotError:
+                there = None
+            if there is not None and self._is_in_the_way(there):
                 return False
-            self._is_anothers = isinstance(there, Snapshot) and there.marker is None
+            self._is_anothers = there is not None and there.marker is None
         assert self._state is not None
         if self._is_anothers:
             # Another program's file may go only when what it says is on record for good.

@@ -174,6 +174,7 @@ class Handle(FoldedLog):
         # A session without a journal is locked, too: by an empty one, which goes again.
         with log.exclusive:
             if not log.size() and setting.disk.status(self._snapshot_path) is None:
+                log.remove()  # whoever deleted it may not have come to that
                 return False
             for path in (self._snapshot_path, log.path):
                 disks.check_file(setting.disk, path)
@@ -199,9 +200,7 @@ class Handle(FoldedLog):
             try:
                 # The snapshot first: alone it would be a session that another program wrote.
                 disks.remove_file(setting.disk, self._snapshot_path, durable=setting.durable)
-                if log.size():
-                    log.retract()
-                disks.remove_file(setting.disk, log.path, durable=setting.durable)
+                log.remove()
             except OSError as error:
                 reason = f"deleting the session failed: {error.strerror}"
                 raise DurabilityError(log.path, reason, outcome_unknown=True) from error
@@ -291,7 +290,7 @@ class Handle(FoldedLog):
             try:
                 keep(disk, layout.quarantine, f"{self.session_id}.json", fd, 0)
             finally:
-                disk.close(fd)
+                disks.close(disk, fd, self._snapshot_path)
         except OSError as error:
             raise _refused(self._snapshot_path, "keeping it in quarantine", error) from error
 

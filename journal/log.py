@@ -268,6 +268,13 @@ class Log(SharedFile):
         self._size, self.rest = end, None
         return path
 
+    def remove(self) -> None:
+        """Remove the file; for good when this returns, if the log is durable."""
+        if self.size():
+            self.retract()
+        self._is_new = False  # another process may create the next one from now on
+        disks.remove_file(self.disk, self.path, durable=self.durable)
+
     def retract(self) -> None:
         """Before the file is removed or replaced: make all that have it open look at the path again.
 
@@ -287,10 +294,10 @@ class Log(SharedFile):
                     self.sync()
             with self._sync_mutex:
                 if self.fd is not None:
-                    self.disk.close(self.fd)
-                    self.fd = None
+                    fd, self.fd = self.fd, None
                     self._inode, self._looked_until = 0, 0.0
                     self._forget()
+                    disks.close(self.disk, fd, self.path)
 
     def _open(self, *, create: bool) -> None:
         self._check_folder()
@@ -310,7 +317,7 @@ class Log(SharedFile):
         try:
             status = self.disk.status_of(fd)
         except BaseException:
-            self.disk.close(fd)
+            disks.close(self.disk, fd, self.path)
             raise
         self.fd, self._inode, self._size = fd, status.st_ino, status.st_size
         self._is_unsure = status.st_size > 0

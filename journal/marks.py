@@ -82,7 +82,7 @@ class Marks:
                 with contextlib.suppress(OSError):  # it ends with the descriptor at the latest
                     self._disk.flock(fd, LOCK_UN)
                 if self._fd < 0:
-                    self._disk.close(fd)
+                    disks.close(self._disk, fd, self._path)
 
     def _set_aside(self) -> None:
         with contextlib.suppress(FileNotFoundError):  # there is none, or another process was first
@@ -93,8 +93,8 @@ class Marks:
         self._counts_until = 0.0
         self._marked = set()
         if self._fd >= 0:
-            self._disk.close(self._fd)
-            self._fd = -1
+            fd, self._fd = self._fd, -1
+            disks.close(self._disk, fd, self._path)
 
     def close(self) -> None:
         """Close the file; the next mark opens it again."""

@@ -25,6 +25,6 @@ def keep(disk: Disk, folder: str, name: str, fd: int, offset: int) -> str:
                 disks.write_whole(disk, copy, chunk)
         disk.sync(copy)
     finally:
-        disk.close(copy)
+        disks.close(disk, copy, path)
     disks.sync_names(disk, path)
     return path

@@ -5,7 +5,13 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from journal.catalog import Problem
 from journal.disk import Disk
-from journal.errors import CorruptRecordError, CorruptSnapshotError, InvalidNameError, JournalError
+from journal.errors import (
+    CorruptRecordError,
+    CorruptSnapshotError,
+    InvalidNameError,
+    JournalError,
+    unreadable,
+)
 from journal.handles import Handles
 from journal.layout import Layout
 from journal.verify import Report, verify_session
@@ -39,10 +45,7 @@ class Questions:
         except OSError as error:
             if isinstance(error, JournalError):
                 raise
-            path = self._layout.journal(session_id)
-            raise JournalError(
-                f"{path} could not be read: {error.strerror}; mend the disk, then try again"
-            ) from error
+            raise unreadable(self._layout.journal(session_id), error) from error
 
     def summarize(self, session_id: str) -> Summarized:
         """The summary of a session, what is wrong with it, or None where there is none."""

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from types import TracebackType
 
 from journal.disk import LOCK_UN, Disk
-from journal.errors import DurabilityError, JournalError
+from journal.errors import DurabilityError, JournalError, unreadable
 
 
 class Busy(Exception):
@@ -47,7 +47,7 @@ class SharedFile(ABC):
             return None
         if was_writing:
             return DurabilityError(self.path, f"the disk refused: {error.strerror}", outcome_unknown=True)
-        return JournalError(f"{self.path} could not be read: {error.strerror}; mend the disk, then try again")
+        return unreadable(self.path, error)
 
     @abstractmethod
     def close(self) -> None:

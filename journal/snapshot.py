@@ -1,5 +1,6 @@
 """Reading a session's snapshot, and replacing it atomically."""
 
+import errno
 from datetime import UTC
 from typing import Final
 
@@ -7,8 +8,8 @@ import msgspec
 import orjson
 from msgspec import Struct
 
-from journal.disk import MAX_WHOLE_BYTES, Disk, read_file, replace_file
-from journal.errors import CorruptSnapshotError
+from journal.disk import MAX_WHOLE_BYTES, Disk, close, read_file, replace_file
+from journal.errors import CorruptSnapshotError, UnsafePathError
 from journal.reader import Position
 from projections.document import SessionDocument, parse_document
 from projections.messages import AgentResponse, UserMessage
@@ -55,12 +56,14 @@ class Snapshot(Struct, kw_only=True):
 def read_snapshot(disk: Disk, path: str) -> Snapshot | None:
     """The snapshot at a path, None where there is none.
 
-    Raises CorruptSnapshotError where the file is no session.
+    Raises CorruptSnapshotError where the file is no session, OSError where the disk does not give it.
     """
     try:
         data = read_file(disk, path)
-    except OSError as error:  # a folder, a link: whatever it is, it is no session file
-        raise CorruptSnapshotError(path, str(error.strerror)) from error
+    except OSError as error:
+        if isinstance(error, UnsafePathError) or error.errno == errno.EFBIG:
+            raise CorruptSnapshotError(path, str(error.strerror)) from error
+        raise  # the disk is to blame: the file may be a good one
     if data is None:
         return None
     document: SessionDocument
@@ -88,7 +91,7 @@ def read_marker(disk: Disk, path: str) -> Marker | None:
     try:
         tail = disk.read(fd, _MARKER_BYTES, max(disk.status_of(fd).st_size - _MARKER_BYTES, 0))
     finally:
-        disk.close(fd)
+        close(disk, fd, path)
     try:
         return msgspec.json.decode(b"{" + tail[tail.rindex(b'"journal":') :], type=_OnlyMarker).journal
     except (ValueError, msgspec.MsgspecError):  # not found, not JSON, not a marker

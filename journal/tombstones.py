@@ -1,5 +1,6 @@
 """Tombstones: the note that a session was deleted, by whom and why."""
 
+import contextlib
 import os
 
 import msgspec
@@ -35,8 +36,11 @@ def add_tombstone(disk: Disk, path: str, tombstone: Tombstone, *, durable: bool)
                 disk.sync(fd)
                 disks.sync_names(disk, path, disk.status_of(fd).st_ino)
         except OSError:
-            disk.truncate(fd, size)  # what may not be on disk must not stand in front of the next note
+            # What may not be on disk must not stand in front of the next note.
+            with contextlib.suppress(OSError):
+                disk.drop_cache(fd)
+                disk.truncate(fd, size)
             raise
     finally:
         disk.flock(fd, LOCK_UN)
-        disk.close(fd)
+        disks.close(disk, fd, path)

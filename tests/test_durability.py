@@ -13,6 +13,11 @@ from journal import log as logs
 from journal.tombstones import add_tombstone
 from tests.strategies import CREATED, contents, said
 
+FOREIGN = (
+    '{"id":"s","user_id":"u","user_messages":[],"agent_responses":[],"metadata":{},'
+    '"created_at":"2026-11-22T12:00:00Z","updated_at":"2026-11-22T12:00:00Z"}'
+)
+
 
 @pytest.fixture
 def other(folder):
@@ -181,6 +186,24 @@ def test_a_deletion_is_noticed_by_the_very_next_save(folder, other, monkeypatch)
         other.delete_session("s")
         assert store.append("s", [CREATED, said("new")], expected_version=0) == 2
         assert contents(other.load_session("s")) == ["new"]
+
+
+def test_a_session_that_is_made_the_moment_another_is_deleted_stays(store, folder, other, monkeypatch):
+    """One of another program's is locked by an empty journal: that goes once, and no other one does."""
+    path = Path(folder, "sessions", "s.json")
+    path.parent.mkdir(parents=True)
+    path.write_text(FOREIGN)
+    real = store._disk.unlink
+
+    def unlink(name):
+        real(name)
+        if name == str(journal_of(store)):
+            monkeypatch.undo()
+            other.append("s", [CREATED, said("new")], expected_version=0)
+
+    monkeypatch.setattr(store._disk, "unlink", unlink, raising=False)
+    assert store.delete_session("s") is True
+    assert contents(store.load_session("s")) == ["new"]
 
 
 def test_a_repair_is_noticed_by_the_very_next_save(folder, other, monkeypatch):

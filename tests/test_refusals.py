@@ -140,6 +140,149 @@ def test_a_catalog_on_a_full_disk_says_so(store):
     assert len(store.list_sessions()) == 201
 
 
+def test_a_disk_that_refuses_to_close_a_file_is_a_warning(folder, monkeypatch):
+    """What was synced is synced; and no descriptor of ours is closed a second time."""
+    with StateStore(folder) as store:
+        store.append("s", [CREATED, said("a")], expected_version=0)
+        real = store._disk.close
+
+        def close(fd):
+            real(fd)
+            raise OSError(5, "Input/output error")
+
+        monkeypatch.setattr(store._disk, "close", close, raising=False)
+        with pytest.warns(JournalWarning, match="closing it failed: Input/output error"):
+            store.compact()
+        with pytest.warns(JournalWarning, match="closing it failed"):
+            assert [record.seq for record in store.records("s")] == [1, 2]
+        with pytest.warns(JournalWarning, match="closing it failed"):
+            store.close()
+        monkeypatch.undo()
+    with StateStore(folder) as store:
+        assert contents(store.load_session("s")) == ["a"]
+
+
+def test_a_repair_takes_no_snapshot_for_broken_that_the_disk_does_not_give(folder, monkeypatch):
+    """It may be the last to know what the damaged records said."""
+    with StateStore(folder, durability="os") as store:
+        store.append("s", [CREATED, said("a"), said("b")], expected_version=0)
+        store.compact()
+        data = journal_of(store).read_bytes()
+        journal_of(store).write_bytes(b"x\n" * len(data))
+        before = {path: path.read_bytes() for path in Path(folder, "sessions").iterdir()}
+        with monkeypatch.context() as patch:
+            refuse_reads_of_snapshots(store, patch)
+            with pytest.raises(JournalError, match="Input/output error"):
+                store.diagnose("s")
+            with pytest.raises(JournalError, match="Input/output error"):
+                store.repair("s")
+        assert {path: path.read_bytes() for path in Path(folder, "sessions").iterdir()} == before
+        with pytest.warns(JournalWarning, match="moved to"):
+            store.repair("s")
+        assert contents(store.load_session("s")) == ["a", "b"]
+
+
+def test_a_snapshot_that_the_disk_does_not_give_is_not_replaced(folder, monkeypatch):
+    """Another program may have written it, and the journal may not know what it says."""
+    with StateStore(folder, durability="os") as store:
+        store.append("s", [CREATED, said("a")], expected_version=0)
+        store.compact()
+        store.append("s", [said("b")], expected_version=2)
+        foreign_text = json.dumps(FOREIGN)
+        Path(folder, "sessions", "s.json").write_text(foreign_text)
+        with monkeypatch.context() as patch:
+            refuse_reads_of_snapshots(store, patch)
+            with pytest.raises(DurabilityError, match="Input/output error"):
+                store.compact("s")
+        with pytest.warns(JournalWarning, match="rewritten by another program"):
+            store.close()
+        assert Path(folder, "sessions", "s.json").read_text() == foreign_text
+
+
+def test_a_deletion_that_was_not_synced_is_synced_by_the_next_one(folder, monkeypatch):
+    """Though that one finds nothing but the empty file that stood for a session without a journal."""
+    foreign(folder)
+    with StateStore(folder) as store:
+        with monkeypatch.context() as patch:
+            synced = refuse_syncs_of(store, patch, "sessions")
+            with pytest.raises(DurabilityError) as caught:
+                store.delete_session("s")
+            assert caught.value.outcome_unknown
+            assert synced == []
+        assert not Path(folder, "sessions", "s.json").exists()
+        journal_of(store).touch()  # what is left where the disk refuses all
+        with monkeypatch.context() as patch:
+            synced = refuse_syncs_of(store, patch, None)
+            assert store.delete_session("s") is False
+            assert str(Path(folder, "sessions")) in synced
+        assert list(Path(folder, "sessions").iterdir()) == []
+
+
+def test_a_tombstone_that_may_not_be_on_disk_is_none_in_front_of_the_next(folder, monkeypatch):
+    with StateStore(folder) as store:
+        store.append("s", [CREATED, said("a")], expected_version=0)
+        with monkeypatch.context() as patch:
+            for name in ("sync", "truncate"):
+                refuse(store, patch, name)
+            dropped = []
+            patch.setattr(store._disk, "drop_cache", dropped.append, raising=False)
+            with pytest.raises(DurabilityError):
+                store.delete_session("s")
+        assert len(dropped) == 1
+        assert contents(store.load_session("s")) == ["a"]
+
+
+def test_a_file_that_its_first_look_refuses_is_not_left_open(folder, monkeypatch):
+    """A disk that opens a file and then does not say what it is."""
+    with StateStore(folder, durability="os") as store:
+        store.append("s", [CREATED, said("a")], expected_version=0)
+        store.save_json("notes", "n", {})
+        store.list_sessions()
+    descriptors = set(os.listdir("/dev/fd"))
+    for call in (
+        lambda store: store.load_session("s"),
+        lambda store: store.load_json("notes", "n"),
+        lambda store: store.list_sessions(),
+    ):
+        store = StateStore(folder, durability="os")
+        with monkeypatch.context() as patch:
+            patch.setattr(disks.os, "fstat", raise_eio)
+            with pytest.raises(JournalError, match="Input/output error"):
+                call(store)
+        store.close()
+        assert set(os.listdir("/dev/fd")) == descriptors
+
+
+def raise_eio(*_):
+    raise OSError(5, "Input/output error")
+
+
+def refuse_reads_of_snapshots(store, patch):
+    """Let no session file of another program's be opened."""
+    real = store._disk.open
+
+    def open_(path, **options):
+        return raise_eio() if path.endswith(".json") else real(path, **options)
+
+    patch.setattr(store._disk, "open", open_, raising=False)
+
+
+def refuse_syncs_of(store, patch, name):
+    """Let the folders of a name not be synced; the list of those that were."""
+    real = store._disk.sync_folder
+    synced = []
+
+    def sync_folder(path):
+        if os.path.basename(path) == name:
+            raise_eio()
+        real(path)
+        if name is None or name in path:
+            synced.append(path)
+
+    patch.setattr(store._disk, "sync_folder", sync_folder, raising=False)
+    return synced
+
+
 def test_a_deletion_that_cannot_be_done_leaves_no_tombstone(store):
     """The session lives."""
     store.append("s", [CREATED, said("a")], expected_version=0)
