@@ -82,8 +82,7 @@ class Disk:
     def open(self, path: str, *, write: bool = False, create: bool = False, exclusive: bool = False) -> int:
         """Open a plain file. What is written goes to its end; a new one is for its owner alone.
 
-        Raises UnsafePathError for whatever else stands in its place, a link, a folder, a pipe; and, where it
-        is to be written, for a file that has a second name: that may be somebody else's.
+        Raises UnsafePathError for whatever else stands in its place, a link, a folder, a pipe.
         """
         # Without O_NONBLOCK a pipe would make its opener wait.
         flags = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -104,7 +103,7 @@ class Disk:
                     raise
                 return fd
         try:
-            return _open_plain(path, flags, write=write)
+            return _open_plain(path, flags)
         except FileNotFoundError:
             if create:  # it went this very moment
                 return self.open(path, write=write, create=True)
@@ -141,7 +140,7 @@ class Disk:
     def overwrite(self, path: str, data: bytes) -> None:
         """Write over the first bytes of a file that is there."""
         flags = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-        fd = _open_plain(path, flags, write=True)
+        fd = _open_plain(path, flags)
         try:
             os.write(fd, data)
         finally:
@@ -197,8 +196,8 @@ _OPEN_SAYS: Final = {
 }
 
 
-def _open_plain(path: str, flags: int, *, write: bool) -> int:
-    """Open a file that is there, if it is a plain one of this store's own. Raises UnsafePathError."""
+def _open_plain(path: str, flags: int) -> int:
+    """Open a file that is there, if it is a plain one. Raises UnsafePathError."""
     try:
         fd = os.open(path, flags)
     except OSError as error:
@@ -206,13 +205,8 @@ def _open_plain(path: str, flags: int, *, write: bool) -> int:
             raise UnsafePathError(path, _OPEN_SAYS[error.errno]) from error
         raise
     try:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise UnsafePathError(path, _SPECIAL)
-        if write and status.st_nlink > 1:
-            raise UnsafePathError(
-                path, "has a second name (a hard link), and what is written would show there"
-            )
     except BaseException:
         os.close(fd)
         raise

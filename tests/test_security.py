@@ -327,21 +327,6 @@ def test_a_device_is_refused(tmp_path):
     assert [str(path) in refused(folder, SESSION_CALLS[name]) for name in ("load", "update")] == [True, True]
 
 
-@pytest.mark.parametrize("place", ["sessions/s.jsonl", ".journal/tombstones.jsonl", ".journal/changed"])
-def test_a_hard_link_is_not_written_through(tmp_path, place):
-    """What is appended to a file with two names shows under both: one may be somebody else's."""
-    folder, other = tmp_path / "state", tmp_path / "other"
-    fill(folder)
-    os.link(folder / place, other)
-    before = other.read_bytes()
-    errors = {name: refused(folder, call) for name, call in (CHANGE | DELETE).items()}
-    must_fail = [name for name in CHANGE | DELETE if name in FILES[place]]
-
-    assert [name for name in must_fail if str(folder / place) not in errors[name]] == []
-    assert must_fail
-    assert other.read_bytes() == before
-
-
 def test_marks_that_somebody_planted_are_not_written_to(tmp_path):
     """A reader writes one byte into each file of marks: not into what a link names, and not into a pipe."""
     for make in (lambda path: path.symlink_to(tmp_path / "target"), make_pipe, make_folder):
