@@ -24,14 +24,17 @@ CAMPAIGNS: dict[str, tuple[int | None, float]] = {
     "writers": (5_000, 15.0),
     "soak": (None, 12.0),
     "power": (20, 30.0),
+    "mutate": (None, float("inf")),
 }
+# What CI makes. To take each part out of the engine and run all tests takes an hour.
+SHORT = [name for name in CAMPAIGNS if name != "mutate"]
 
 
 def main() -> int:
     """Print a table for each campaign; 1 where a promise was broken."""
     parser = argparse.ArgumentParser(prog="tools/crash/run", description="Try to break the store's promises.")
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help=f"of {', '.join(CAMPAIGNS)}; all unless given"
+        "names", nargs="*", metavar="NAME", help=f"of {', '.join(CAMPAIGNS)}; all but the last unless given"
     )
     parser.add_argument("--seed", type=int, help="of all chance; drawn and printed unless given")
     parser.add_argument("--count", type=int, help="how many units; as many as fit in --seconds unless given")
@@ -41,7 +44,7 @@ def main() -> int:
         parser.error(f"no campaign named {', '.join(sorted(unknown))}; there are {', '.join(CAMPAIGNS)}")
     seed = SystemRandom().randrange(2**32) if options.seed is None else options.seed
     breaches = 0
-    for name in options.names or CAMPAIGNS:
+    for name in options.names or SHORT:
         breaches += _run(name, seed, options.count, options.seconds)
     return 1 if breaches else 0
 

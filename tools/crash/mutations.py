@@ -97,6 +97,17 @@ MUTATIONS: list[Mutation] = [
             "        self.disk.truncate(self.fd, end)\n        self.disk.sync(self.fd)\n",
             "        self.disk.truncate(self.fd, end)\n",
         ),
+        ("telling others of a removal", "        if self.size():\n            self.retract()\n", ""),
+        (
+            "removing the empty file of a deletion once",
+            "        self._is_new = False  # another process may create the next one from now on\n",
+            "",
+        ),
+        (
+            "the sync of a journal's removal",
+            "        disks.remove_file(self.disk, self.path, durable=self.durable)\n",
+            "        disks.remove_file(self.disk, self.path, durable=False)\n",
+        ),
         ("telling others that a file goes", "        self.disk.truncate(self.fd, self.size() + 1)\n", ""),
         (
             "the lock of a writer",
@@ -197,7 +208,7 @@ MUTATIONS: list[Mutation] = [
         (
             "unlocking after an error",
             "            if log._held == 0 and log.fd is not None:\n                log.disk.flock(log.fd, LOCK_UN)\n",
-            "",
+            "            pass\n",
         ),
         (
             "closing a file that nobody needs any more",
@@ -257,10 +268,40 @@ MUTATIONS: list[Mutation] = [
             "    if stat.S_ISLNK(status.st_mode):\n        raise UnsafePathError(path, _LINK)\n    if not",
             "    if not",
         ),
+        (
+            "the sync of a name's folder",
+            "            disk.sync_folder(folder)\n        except",
+            "            pass\n        except",
+        ),
+        (
+            "trusting a name only when those above it are synced",
+            "        synced.append((path, inode))\n        path, inode = folder, 0\n",
+            "        disk.durable_names.add((path, inode))\n        path, inode = folder, 0\n",
+        ),
+        (
+            "refusing what is no plain file",
+            "        if not stat.S_ISREG(os.fstat(fd).st_mode):",
+            "        if False:",
+        ),
+        (
+            "closing what cannot be used",
+            "    except BaseException:\n        os.close(fd)\n        raise\n    return fd",
+            "    except BaseException:\n        raise\n    return fd",
+        ),
+        (
+            "reading no more than a file may hold",
+            "        while offset <= MAX_WHOLE_BYTES >= size:",
+            "        while True:",
+        ),
         ("noting a fork", "    fork_generation += 1\n", "    fork_generation += 0\n"),
     ),
     *_of(
         "journal/quarantine.py",
+        (
+            "looking whether the quarantine is a link",
+            "    disks.check_folders(disk, os.path.dirname(os.path.dirname(folder)), folder)\n",
+            "",
+        ),
         ("the sync of what is kept", "        disk.sync(copy)\n", ""),
         ("the sync of the name of what is kept", "    disks.sync_names(disk, path)\n", ""),
     ),
@@ -271,9 +312,15 @@ MUTATIONS: list[Mutation] = [
         ("the sync of a tombstone", "            disk.sync(fd)\n", ""),
         (
             "the sync of the tombstones' name",
-            "            disks.sync_names(disk, path, disk.status_of(fd).st_ino)\n",
+            "                disks.sync_names(disk, path, disk.status_of(fd).st_ino)\n",
             "",
         ),
+        (
+            "cutting a tombstone off whose sync failed",
+            "                disk.truncate(fd, size)\n",
+            "                pass\n",
+        ),
+        ("dropping it from memory", "                disk.drop_cache(fd)\n", ""),
         ("a line of its own behind half a tombstone", '(b"\\n" if torn else b"") + ', ""),
     ),
     *_of(
@@ -348,24 +395,42 @@ MUTATIONS: list[Mutation] = [
         ),
         (
             "the mark before a deletion",
-            "                setting.mark(self.session_id)\n                add_tombstone",
-            "                add_tombstone",
+            "                setting.mark(self.session_id)\n                if",
+            "                if",
         ),
         (
             "the tombstone of a deletion",
-            "            add_tombstone(setting.disk, setting.layout.tombstones, tombstone, durable=setting.durable)\n",
-            "",
+            "                if is_there:\n                    add_tombstone",
+            "                if False:\n                    add_tombstone",
+        ),
+        (
+            "no tombstone for what never was a session",
+            "                if is_there:\n                    add_tombstone",
+            "                if True:\n                    add_tombstone",
         ),
         (
             "the snapshot's going before the journal",
             "                disks.remove_file(setting.disk, self._snapshot_path, durable=setting.durable)\n"
-            "                if log.size():\n                    log.retract()\n"
-            "                disks.remove_file(setting.disk, log.path, durable=setting.durable)\n",
-            "                if log.size():\n                    log.retract()\n"
-            "                disks.remove_file(setting.disk, log.path, durable=setting.durable)\n"
+            "                log.remove()\n",
+            "                log.remove()\n"
             "                disks.remove_file(setting.disk, self._snapshot_path, durable=setting.durable)\n",
         ),
-        ("telling others of a deletion", "                log.retract()\n", "                pass\n"),
+        (
+            "the sync of a deletion that found nothing",
+            "                disks.remove_file(setting.disk, log.path, durable=setting.durable)  # for good, too\n",
+            "",
+        ),
+        (
+            "the sync of a deletion that found an empty journal",
+            "                log.remove()  # whoever deleted it may not have come to that\n",
+            "",
+        ),
+        (
+            "looking what stands in the place of what is deleted",
+            "                disks.check_file(setting.disk, path)\n",
+            "                pass\n",
+        ),
+        ("keeping a file whose text no record can hold", "            self._keep_snapshot()\n", ""),
         (
             "the lock of a deletion",
             "        with log.exclusive:\n            if not log.size() and",
@@ -393,8 +458,23 @@ MUTATIONS: list[Mutation] = [
         ),
         (
             "keeping another program's snapshot",
-            "            if isinstance(there, Snapshot) and self._is_in_the_way(there):\n",
+            "            if there is not None and self._is_in_the_way(there):\n",
             "            if False:\n",
+        ),
+        (
+            "the sync of the journal before another program's file goes",
+            "            self.log.sync(anyway=True)\n",
+            "            pass\n",
+        ),
+        (
+            "the sync of what takes the place of another program's file",
+            "        durable = self._setting.durable or self._is_anothers\n",
+            "        durable = self._setting.durable\n",
+        ),
+        (
+            "telling a snapshot that the disk does not give from a broken one",
+            "            except CorruptSnapshotError:\n                there = None\n",
+            "            except (CorruptSnapshotError, OSError):\n                there = None\n",
         ),
         (
             "noticing that the journal is another one",
@@ -473,7 +553,11 @@ MUTATIONS: list[Mutation] = [
     ),
     *_of(
         "journal/marks.py",
-        ("the lock of a new file of marks", "            self._disk.flock(fd, LOCK_EX)\n", ""),
+        (
+            "the lock of a new file of marks",
+            "                self._disk.flock(fd, LOCK_EX)\n",
+            "                pass\n",
+        ),
         (
             "the rename of the marks",
             '            self._disk.rename(self._path, f"{self._path}.{uuid.uuid4().hex}")\n',
@@ -517,6 +601,26 @@ MUTATIONS: list[Mutation] = [
     ),
     *_of(
         "journal/catalog.py",
+        (
+            "looking whether the sessions' folder is a link",
+            "                disks.check_folders(disk, layout.base, layout.sessions)\n",
+            "",
+        ),
+        (
+            "looking whether the store's own folder is a link",
+            "                disks.check_folders(disk, layout.base, layout.internal)\n",
+            "",
+        ),
+        (
+            "looking what stands beside the catalog",
+            "                disks.check_file(self._disk, self._layout.catalog + ending)\n",
+            "                pass\n",
+        ),
+        (
+            "not creating what is only looked at",
+            "                nothing = disk.status(layout.base) is None\n",
+            "",
+        ),
         (
             "comparing all files once",
             "                not (self._has_looked and self._inode and taken.is_all)\n                or ",
@@ -578,9 +682,132 @@ MUTATIONS: list[Mutation] = [
         "journal/repair.py",
         ("telling others that a journal is replaced", "    log.retract()\n", ""),
         (
+            "the sync of a mended journal",
+            "_mended(log, salvage, before, behind), durable=True)",
+            "_mended(log, salvage, before, behind), durable=False)",
+        ),
+        ("the record of damage that was mended", ", [prepare(Change(event=told, at=utc_now()), by)]]", "]"),
+        (
+            "moving a wrong snapshot away before it is rebuilt",
+            "    kept = _set_aside(setting, handle.session_id, found)\n    fresh",
+            "    kept = None\n    fresh",
+        ),
+        (
+            "moving the snapshot of a damaged journal away",
+            "    if not found.is_foreign:  # else it is taken in next\n        _set_aside",
+            "    if False:\n        _set_aside",
+        ),
+        (
+            "the sync of the quarantine before a snapshot is moved there",
+            "    disks.sync_names(disk, folder)  # else a crash could keep the rename and lose the folder\n",
+            "",
+        ),
+        ("the sync of what was moved there", "    disks.sync_names(disk, kept)\n", ""),
+        (
+            "the sync of where it came from",
+            "    disk.sync_folder(os.path.dirname(found.snapshot_path))\n",
+            "",
+        ),
+        (
             "the lock of a repair",
             "        with handle.log.existing:\n            found = examine",
             "        with handle.log.using:\n            handle.log._open(create=False)\n            found = examine",
+        ),
+    ),
+    *_of(
+        "journal/snapshot.py",
+        (
+            "telling a disk that gives nothing from a broken snapshot",
+            "        raise  # the disk is to blame: the file may be a good one\n",
+            "        raise CorruptSnapshotError(path, str(error.strerror)) from error\n",
+        ),
+        (
+            "a snapshot's UTF-8",
+            "        if not data.isascii():\n            data.decode()",
+            "        if False:\n            data.decode()",
+        ),
+    ),
+    *_of(
+        "journal/documents.py",
+        ("the sync of a document", "[data], durable=self._durable)", "[data], durable=False)"),
+        (
+            "the sync of a document's removal",
+            "path, durable=self._durable) for path",
+            "path, durable=False) for path",
+        ),
+        (
+            "looking what stands in the place of a document that goes",
+            "                disks.check_file(self._disk, path)\n",
+            "                pass\n",
+        ),
+        (
+            "looking whether a document's folder is a link",
+            "            disks.check_folders(self._disk, self._layout.base, os.path.dirname(path))\n",
+            "            pass\n",
+        ),
+        (
+            "the same for a list of them",
+            "            disks.check_folders(self._disk, self._layout.base, folder)\n",
+            "",
+        ),
+        (
+            "keeping documents out of the sessions",
+            '        if category == SESSIONS or category.startswith(f"{SESSIONS}/"):\n',
+            "        if False:\n",
+        ),
+    ),
+    *_of(
+        "journal/layout.py",
+        (
+            "checking a session's id",
+            "{check_session_id(session_id)}{JOURNAL_ENDING}",
+            "{session_id}{JOURNAL_ENDING}",
+        ),
+        ("checking a category", "check_category(category)", "category"),
+        ("checking a document's name", "check_name(name)", "name"),
+    ),
+    *_of(
+        "journal/handles.py",
+        (
+            "refusing a closed store",
+            "        if self._is_closed:\n            raise",
+            "        if False:\n            raise",
+        ),
+        (
+            "refusing a store that was forked",
+            "        if self._fork_generation != disks.fork_generation:\n            raise",
+            "        if False:\n            raise",
+        ),
+        (
+            "opening a dead log anew",
+            "            if handle is None or handle.log.is_dead:\n",
+            "            if handle is None:\n",
+        ),
+    ),
+    *_of(
+        "journal/store.py",
+        (
+            "refusing a file system of the network",
+            "            refuse_network(disk, layout.base)\n",
+            "            pass\n",
+        ),
+        (
+            "bringing the snapshots up to date at the close",
+            "                handle.compact()\n",
+            "                pass\n",
+        ),
+        (
+            "warning of a store that was never closed",
+            "        if handles is not None and handles.is_leaked():\n",
+            "        if False:\n",
+        ),
+    ),
+    *_of(
+        "journal/record.py",
+        (
+            "holding what is read to the limits of a writer",
+            "            _check_decoded(record.at, event)\n",
+            "            pass\n",
         ),
     ),
 ]
