@@ -166,7 +166,8 @@ class Catalog:
             except (sqlite3.DatabaseError, msgspec.MsgspecError, TypeError, ValueError) as error:
                 if isinstance(error, sqlite3.DatabaseError) and error.sqlite_errorcode & 0xFF not in _DAMAGED:
                     raise JournalError(f"{layout.catalog}: {error}; try again") from error
-                self._remove()  # it holds nothing that the journals do not
+                self._let_go()
+                remove_catalog(disk, layout.catalog)  # it holds nothing that the journals do not
                 return self._ask_once(ask, in_memory=False)
             except UnsafePathError:
                 raise
@@ -304,10 +305,11 @@ class Catalog:
             self._database.close()
         self._database, self._has_looked = None, False
 
-    def _remove(self) -> None:
-        self._let_go()
-        for ending in ("", *_BESIDE):
-            disks.remove_file(self._disk, self._layout.catalog + ending, durable=False)
+
+def remove_catalog(disk: Disk, path: str) -> None:
+    """Remove a catalog, with what SQLite keeps beside it; the next list makes it anew."""
+    for ending in ("", *_BESIDE):
+        disks.remove_file(disk, path + ending, durable=False)
 
 
 def _set_up(database: sqlite3.Connection) -> None:

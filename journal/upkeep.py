@@ -5,16 +5,12 @@ import sqlite3
 import time
 import urllib.parse
 from collections.abc import Iterator
-from typing import Final
 
 from journal import disk as disks
-from journal.catalog import SCHEMA_VERSION
+from journal.catalog import SCHEMA_VERSION, remove_catalog
 from journal.diagnosis import Diagnosis, Step
 from journal.disk import STALE_AFTER_SECONDS, TEMPORARY, Disk
 from journal.layout import Layout
-
-# What SQLite keeps beside a database.
-_ENDINGS: Final = ("", "-wal", "-shm", "-journal")
 
 
 def diagnose_store(disk: Disk, layout: Layout) -> Diagnosis:
@@ -27,8 +23,7 @@ def repair_store(disk: Disk, layout: Layout) -> list[str]:
     done = []
     for step in _steps(disk, layout):
         if step.kind == "broken_catalog":
-            for ending in _ENDINGS:
-                disks.remove_file(disk, layout.catalog + ending, durable=False)
+            remove_catalog(disk, layout.catalog)
             done.append(f"removed {layout.catalog}; the next `journal ls` makes it anew.")
         else:
             disks.sweep_temporaries(disk, layout.sessions)

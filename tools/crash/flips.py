@@ -21,7 +21,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from crash.campaign import Campaign
 from crash.flippable import InMemory, Said, Subject, folded, made_up, real, said_by, snapshot_at, truth
-from crash.trial import in_memory
+from crash.ground import in_memory
 from journal import CorruptRecordError, JournalWarning, StateStore
 from journal.chain import Damage
 from journal.disk import Disk

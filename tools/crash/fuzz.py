@@ -27,7 +27,7 @@ from typing import Final, NamedTuple
 from crash.campaign import Campaign
 from crash.fuzz_inputs import AROUND, DOCUMENT, IMPORTS, SNAPSHOTS, journal, mutated
 from crash.fuzz_targets import JOURNAL, SNAPSHOT, TARGETS, Files, chunks_of
-from crash.trial import in_memory
+from crash.ground import in_memory
 from journal import salvage
 
 # How many of a thousand inputs go to each target: of the dear ones, fewer.

@@ -635,7 +635,7 @@ MUTATIONS: list[Mutation] = [
         ),
         (
             "making a damaged catalog anew",
-            "                self._remove()  # it holds nothing that the journals do not\n",
+            "                remove_catalog(disk, layout.catalog)  # it holds nothing that the journals do not\n",
             "                raise\n",
         ),
         (
