@@ -74,6 +74,27 @@ def test_what_others_wrote_is_synced_before_anything_is_written_behind_it(durabl
     assert calls == ["sync", "write", "sync"]
 
 
+def test_what_a_snapshot_stands_for_may_not_be_synced_either(folder, calls, durable):
+    """Nothing of the journal is read then, and still something stands in it."""
+    with StateStore(folder, durability="os", snapshots="always") as other:
+        other.append("s", [CREATED, said("a")], expected_version=0)
+    durable.append("s", [said("b")], expected_version=2)
+    assert [call for call in calls if isinstance(call, str)] == ["sync", "write", "sync"]
+
+
+def test_a_file_is_not_closed_before_what_waits_for_its_sync_is_synced(durable, calls):
+    """Room is made for other sessions while a save is on its way to the disk."""
+    log = durable._handles.of("s").log
+    with log.using:
+        log.defers = True
+        durable.append("s", [CREATED, said("a")], expected_version=0)
+        log.defers = False
+        assert calls == ["write"]
+        log.close()
+    assert calls[:2] == ["write", "sync"]
+    assert log.is_synced
+
+
 @pytest.mark.parametrize("kind", ["key", "session"])
 def test_a_retry_that_finds_its_first_try_syncs_it(durable, other, calls, kind):
     """The first try's process may have died between the write and the sync."""
