@@ -246,7 +246,7 @@ class Log(SharedFile):
         reason = f"writing failed: {error.strerror}"
         try:
             self.disk.truncate(self.fd, offset)
-            if self.durable:
+            if self.durable:  # before something else stands there: a crash could mix the two
                 self.disk.sync(self.fd)
         except OSError as second:
             self._die(f"{reason}, and so did cutting the rest off: {second.strerror}", error)
@@ -259,7 +259,8 @@ class Log(SharedFile):
     def cut(self, end: int, folder: str) -> str:
         """Move what stands from byte `end` on into the quarantine; return where it is kept.
 
-        The copy is on disk before the journal is cut.
+        The copy is on disk before the journal is cut, and the cut before anything takes the place of what was
+        there: a crash could mix the two, and a mixture looks like damage.
         """
         assert self.fd is not None
         path = keep(self.disk, folder, f"{self.session_id}.{end}", self.fd, end)

@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+import threading
+import time
 import warnings
 from pathlib import Path
 
 import pytest
 
-from journal import ANY, DurabilityError, Session, StateStore
+from journal import ANY, DurabilityError, JournalWarning, Session, StateStore
 from journal import log as logs
 from journal.tombstones import add_tombstone
 from tests.strategies import CREATED, contents, said
@@ -194,6 +196,71 @@ def test_after_a_failed_sync_the_file_is_cut_back_and_never_synced_again(durable
     monkeypatch.undo()
     assert durable.append("s", [said("b")], expected_version=2) == 3
     assert contents(durable.load_session("s")) == ["a", "b"]
+
+
+def test_a_torn_tail_is_off_the_disk_before_anything_takes_its_place(durable, calls):
+    """A crash could mix the two: a line with parts of both looks like one that somebody altered."""
+    durable.append("s", [CREATED, said("a")], expected_version=0)
+    with journal_of(durable).open("ab") as file:
+        file.write(b'{"v":1,"seq":')
+    calls.clear()
+    with pytest.warns(JournalWarning, match="moved to"):
+        durable.append("s", [said("b")], expected_version=2)
+    in_the_file = [call for call in calls if isinstance(call, str)]
+    assert in_the_file[in_the_file.index("truncate") :][:3] == ["truncate", "sync", "write"]
+
+
+def test_half_a_write_is_off_the_disk_before_anything_takes_its_place(durable, calls, monkeypatch):
+    """As with a torn tail."""
+    durable.append("s", [CREATED, said("a")], expected_version=0)
+    real = durable._disk.write
+
+    def write(fd, data):
+        if b'"event"' in data:
+            return os.write(fd, data[:400])
+        if len(data) > 100:  # the rest of it
+            raise OSError(28, "No space left on device")
+        return real(fd, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(durable._disk, "write", write)
+        calls.clear()
+        with pytest.raises(DurabilityError) as caught:
+            durable.append("s", [said("b" * 500)], expected_version=2)
+    assert not caught.value.outcome_unknown
+    assert calls[-2:] == ["truncate", "sync"]
+
+
+def test_all_who_wait_for_a_sync_are_told_that_it_failed(durable, monkeypatch):
+    """Of two syncs of one file, the system tells only the first of an error."""
+    log = durable._handles.of("s").log
+    with log.using:
+        log.defers = True
+        durable.append("s", [CREATED, said("a")], expected_version=0)
+        log.defers = False
+    is_syncing, calls, told = threading.Event(), [], []
+
+    def sync(fd):
+        calls.append(fd)
+        if len(calls) == 1:
+            is_syncing.set()
+            time.sleep(0.1)  # the other one comes meanwhile
+            raise OSError(5, "Input/output error")
+
+    def wait_for_it():
+        try:
+            log.sync()
+        except DurabilityError as error:
+            told.append(error)
+
+    monkeypatch.setattr(durable._disk, "sync", sync, raising=False)
+    threads = [threading.Thread(target=wait_for_it) for _ in range(2)]
+    threads[0].start()
+    assert is_syncing.wait(10)
+    threads[1].start()
+    for thread in threads:
+        thread.join()
+    assert len(told) == 2
 
 
 # What others have open

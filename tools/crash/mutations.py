@@ -58,13 +58,13 @@ MUTATIONS: list[Mutation] = [
         ),
         (
             "cutting a failed write off",
-            "            self.disk.truncate(self.fd, offset)\n            if self.durable:",
-            "            if self.durable:",
+            "            self.disk.truncate(self.fd, offset)\n            if",
+            "            if",
         ),
         (
             "the sync of that cut",
-            "            if self.durable:\n                self.disk.sync(self.fd)\n",
-            "",
+            "                self.disk.sync(self.fd)\n        except OSError as second",
+            "                pass\n        except OSError as second",
         ),
         (
             "cutting off what a failed sync left",
