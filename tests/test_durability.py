@@ -321,6 +321,31 @@ def test_a_removal_by_a_program_that_locks_nothing_is_noticed_soon(store, journa
     assert contents(store.load_session("s")) == ["new"]
 
 
+def test_it_is_noticed_at_once_where_a_save_waits_for_the_disk(durable, monkeypatch):
+    """There, to look at the path costs nothing that anybody would notice."""
+    monkeypatch.setattr(logs, "LOOK_AFTER_SECONDS", 1000)
+    durable.append("s", [CREATED], expected_version=0)
+    durable.append("s", [said("a")], expected_version=1)
+    journal_of(durable).unlink()
+    assert durable.append("s", [CREATED, said("new")], expected_version=0) == 2
+    assert contents(durable.load_session("s")) == ["new"]
+
+
+def test_a_reader_waits_for_who_may_be_mending_what_it_saw(store, other, journal_file):
+    """What looks like damage may be a repair at work: it is damage if it is there while nobody writes."""
+    store.append("s", [CREATED, said("a")], expected_version=0)
+    whole = journal_file("s").read_bytes()
+    read = []
+    reader = threading.Thread(target=lambda: read.append(contents(other.load_session("s"))))
+    with store._handles.of("s").log.exclusive:
+        journal_file("s").write_bytes(whole.replace(b'"content":"a"', b'"content":"b"'))
+        reader.start()
+        time.sleep(0.1)
+        journal_file("s").write_bytes(whole)
+    reader.join()
+    assert read == [["a"]]
+
+
 def test_a_lock_ends_with_its_holder_though_a_forked_child_has_the_file(folder):
     """To close a file does not unlock it while another process has it open."""
     script = """
