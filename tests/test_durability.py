@@ -12,7 +12,10 @@ import pytest
 
 from journal import ANY, DurabilityError, JournalWarning, Session, StateStore
 from journal import log as logs
+from journal.record import prepare
 from journal.tombstones import add_tombstone
+from projections import Change
+from projections.messages import utc_now
 from tests.strategies import CREATED, contents, said
 
 FOREIGN = (
@@ -312,7 +315,8 @@ def test_a_repair_is_noticed_by_the_very_next_save(folder, other, monkeypatch):
 
 def test_a_removal_by_a_program_that_locks_nothing_is_noticed_soon(store, journal_file):
     """At once where a save waits for the disk (test_log.py); else within a moment."""
-    store.append("s", [CREATED, said("a")], expected_version=0)
+    store.append("s", [CREATED], expected_version=0)
+    store.append("s", [said("a")], expected_version=1)
     journal_file("s").unlink()
     time.sleep(0.01)
     assert store.append("s", [CREATED, said("new")], expected_version=0) == 2
@@ -448,6 +452,16 @@ sys.exit(3)
         for session_id in ("one", "two"):
             assert contents(store.load_session(session_id)) == [str(n) for n in range(50)]
             assert store.verify(session_id).ok
+
+
+def test_a_log_that_was_not_read_to_its_end_is_not_written(store):
+    """Two writers would each have a record of the same number."""
+    store.append("s", [CREATED], expected_version=0)
+    log = store._handles.of("s").log
+    with log.exclusive:
+        log._size += 1
+        with pytest.raises(AssertionError, match="only at the end"):
+            log.append([prepare(Change(event=said("a"), at=utc_now()))])
 
 
 def test_a_batch_that_could_not_be_read_back_is_refused(store, monkeypatch):

@@ -959,6 +959,18 @@ def test_a_bad_snapshot_never_makes_a_session_unreadable(store, snapshot_file, s
     assert json.loads(snapshot_file("s").read_bytes())["journal"]["version"] == 4
 
 
+def test_a_snapshot_of_another_journal_of_the_same_length_is_ignored(tmp_path):
+    """Number and place are the same; the chain tells them apart."""
+    for name in ("one", "two"):
+        with StateStore(tmp_path / name, durability="os") as store:
+            store.append("s", [CREATED, said(name)], expected_version=0)
+    one, two = (tmp_path / name / "sessions" / "s.jsonl" for name in ("one", "two"))
+    assert one.stat().st_size == two.stat().st_size
+    one.write_bytes(two.read_bytes())
+    with StateStore(tmp_path / "one", durability="os") as store:
+        assert contents(store.load_session("s")) == ["two"]
+
+
 @pytest.mark.parametrize("what", ["folder", "symlink", "dangling symlink"])
 def test_what_is_no_file_in_a_snapshots_place_makes_no_session_unreadable(
     store, snapshot_file, tmp_path, what
