@@ -87,6 +87,27 @@ def test_what_a_snapshot_stands_for_may_not_be_synced_either(folder, calls, dura
     assert [call for call in calls if isinstance(call, str)] == ["sync", "write", "sync"]
 
 
+def test_a_replaced_file_is_durable_each_time(durable, calls):
+    """Its name is known, and leads to another file."""
+    for number in range(2):
+        calls.clear()
+        durable.save_json("notes", "n", number)
+        assert calls[:3] == ["sync", "rename", ("sync_folder", str(Path(durable.base_path, "notes")))]
+
+
+def test_a_file_that_is_put_away_while_it_is_used_is_closed_after_that(durable):
+    """Room is made for other sessions; the one who works with it is the last."""
+    durable.append("s", [CREATED], expected_version=0)
+    log = durable._handles.of("s").log
+    for block in (log.using, log.exclusive):
+        log.look()
+        log.is_retired = False
+        with block:
+            log.retire()
+            assert log.fd is not None
+        assert log.fd is None
+
+
 def test_a_file_is_not_closed_before_what_waits_for_its_sync_is_synced(durable, calls):
     """Room is made for other sessions while a save is on its way to the disk."""
     log = durable._handles.of("s").log

@@ -5,6 +5,7 @@ and so is one that no longer applies.
 """
 
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -32,8 +33,8 @@ LIKELY = [
     "test_simulated_disk",
     "test_concurrency",
 ]
-# A mutation may make the engine wait for ever; that is noticed, too.
-PATIENCE_SECONDS = 600
+# A mutation may make the engine wait for ever; that is noticed, too. So long no test is silent otherwise.
+PATIENCE_SECONDS = 60
 
 
 def run(campaign: Campaign) -> None:
@@ -83,23 +84,28 @@ def _first_failure(folder: Path) -> str | None:
 
 
 def _run(folder: Path, tests: list[str]) -> str | None:
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
+    command = [sys.executable, "-m", "pytest", "-x", "-vv", "-p", "no:cacheprovider", *tests]
     process = subprocess.Popen(
         command,
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
         start_new_session=True,
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
     )
-    try:
-        said, _ = process.communicate(timeout=PATIENCE_SECONDS)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        return f"a test of {tests[0]} and those after it, which waits for ever"
-    if process.returncode == 0:
+    assert process.stdout is not None
+    said = bytearray()
+    with process.stdout as out:
+        while select.select([out], [], [], PATIENCE_SECONDS)[0]:
+            if not (more := os.read(out.fileno(), 65536)):
+                break
+            said += more
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
+    if process.wait() == 0:
         return None
-    failed = [line.split()[1] for line in said.splitlines() if line.startswith(("FAILED", "ERROR"))]
-    return failed[0].removeprefix("tests/") if failed else "the interpreter's end"
+    lines = said.decode(errors="replace").splitlines()
+    failed = [line.split()[1] for line in lines if line.startswith(("FAILED", "ERROR"))]
+    if failed:
+        return failed[0].removeprefix("tests/")
+    return f"{lines[-1].split()[0].removeprefix('tests/')}, which ends no more"
