@@ -153,6 +153,26 @@ def test_the_names_that_others_made_are_synced(durable, other, calls):
     assert [call for call in calls if not isinstance(call, str)] == []
 
 
+def test_a_name_is_not_durable_while_one_above_it_may_be_lost(durable, other, calls, monkeypatch):
+    """A retry syncs them all again."""
+    other.append("s", [CREATED, said("a")], expected_version=0)
+    real = durable._disk.sync_folder
+
+    def sync_folder(path):
+        if path == durable.base_path:
+            raise OSError(5, "Input/output error")
+        real(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(durable._disk, "sync_folder", sync_folder)
+        with pytest.raises(DurabilityError):
+            durable.append("s", [said("b")], expected_version=2)
+    calls.clear()
+    version = durable.load_session("s").version
+    durable.append("s", [said("c")], expected_version=version)
+    assert [call for call in calls if call in folders_of(durable)] == folders_of(durable)
+
+
 def test_a_file_that_was_made_anew_has_its_name_synced_anew(durable, other, calls):
     """It is another file, under a name that is known."""
     durable.append("s", [CREATED, said("a")], expected_version=0)

@@ -265,8 +265,8 @@ MUTATIONS: list[Mutation] = [
         ("folders for their owner alone", "FOLDER_MODE = 0o700", "FOLDER_MODE = 0o755"),
         (
             "looking whether a folder is a link",
-            "    if stat.S_ISLNK(status.st_mode):\n        raise UnsafePathError(path, _LINK)\n    if not",
-            "    if not",
+            "    if stat.S_ISLNK(status.st_mode):\n        raise UnsafePathError(path, _LINK)\n    if not stat.S_ISDIR(status.st_mode):",
+            "    if False:",
         ),
         (
             "the sync of a name's folder",
