@@ -229,6 +229,13 @@ def test_a_tombstone_that_may_not_be_on_disk_is_none_in_front_of_the_next(folder
             with pytest.raises(DurabilityError):
                 store.delete_session("s")
         assert len(dropped) == 1
+        tombstones = Path(folder, ".journal", "tombstones.jsonl")
+        size = tombstones.stat().st_size
+        with monkeypatch.context() as patch:
+            refuse(store, patch, "sync")
+            with pytest.raises(DurabilityError):
+                store.delete_session("s")
+        assert tombstones.stat().st_size == size
         assert contents(store.load_session("s")) == ["a"]
 
 
