@@ -191,8 +191,8 @@ class Handle(FoldedLog):
                 by=by,
                 why=why,
             )
+            # The catalog needs no mark: it sees that the folder has changed.
             try:
-                setting.mark(self.session_id)
                 if is_there:
                     add_tombstone(setting.disk, setting.layout.tombstones, tombstone, durable=setting.durable)
             except OSError as error:

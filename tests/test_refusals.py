@@ -239,6 +239,18 @@ def test_a_tombstone_that_may_not_be_on_disk_is_none_in_front_of_the_next(folder
         assert contents(store.load_session("s")) == ["a"]
 
 
+def test_half_a_tombstone_does_not_swallow_the_next(folder):
+    """A crash left it; nobody was told of that deletion."""
+    with StateStore(folder, durability="os") as store:
+        store.append("s", [CREATED, said("a")], expected_version=0)
+        tombstones = Path(folder, ".journal", "tombstones.jsonl")
+        tombstones.write_text('{"id":"t","ver')
+        assert store.delete_session("s") is True
+    half, whole = tombstones.read_text().splitlines()
+    assert half == '{"id":"t","ver'
+    assert json.loads(whole)["id"] == "s"
+
+
 def test_a_file_that_its_first_look_refuses_is_not_left_open(folder, monkeypatch):
     """A disk that opens a file and then does not say what it is."""
     with StateStore(folder, durability="os") as store:
@@ -353,6 +365,16 @@ def test_nobody_can_have_seen_the_version_that_a_repair_makes_now(store):
     with pytest.warns(JournalWarning), pytest.raises(VersionConflictError):
         store.append("s", [said("b")], expected_version=3)
     assert contents(store.load_session("s")) == ["a"]
+
+
+def test_a_retry_finds_its_first_try_behind_the_repair_that_it_made(store, folder):
+    """What it put on record before its own events is no reason for a conflict."""
+    store.append("s", [CREATED, said("a")], expected_version=0)
+    tear(store)
+    with StateStore(folder, durability="os") as other, pytest.warns(JournalWarning, match="moved to"):
+        assert other.append("s", [said("b")], expected_version=2, key="k") == 4
+    assert store.append("s", [said("b")], expected_version=2, key="k") == 4
+    assert contents(store.load_session("s")) == ["a", "b"]
 
 
 def test_a_save_behind_a_repair_may_be_tried_again(folder, monkeypatch):

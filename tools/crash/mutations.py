@@ -394,11 +394,6 @@ MUTATIONS: list[Mutation] = [
             "            pass\n        except",
         ),
         (
-            "the mark before a deletion",
-            "                setting.mark(self.session_id)\n                if",
-            "                if",
-        ),
-        (
             "the tombstone of a deletion",
             "                if is_there:\n                    add_tombstone",
             "                if False:\n                    add_tombstone",
