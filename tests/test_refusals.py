@@ -215,6 +215,9 @@ def test_a_deletion_that_was_not_synced_is_synced_by_the_next_one(folder, monkey
             synced = refuse_syncs_of(store, patch, None)
             assert store.delete_session("s") is False
             assert str(Path(folder, "sessions")) in synced
+            synced.clear()
+            assert store.delete_session("s") is False
+            assert str(Path(folder, "sessions")) in synced
         assert list(Path(folder, "sessions").iterdir()) == []
 
 

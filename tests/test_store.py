@@ -959,6 +959,18 @@ def test_a_bad_snapshot_never_makes_a_session_unreadable(store, snapshot_file, s
     assert json.loads(snapshot_file("s").read_bytes())["journal"]["version"] == 4
 
 
+def test_a_snapshot_of_another_fold_is_ignored(store, snapshot_file):
+    """An older version of the library may have folded the same records to something else."""
+    conversation(store, "a")
+    store.close()
+    snapshot = json.loads(snapshot_file("s").read_bytes())
+    snapshot["user_messages"][0]["content"] = "b"
+    snapshot["journal"]["fold"] = "session/0"
+    snapshot_file("s").write_text(json.dumps(snapshot))
+    with StateStore(store.base_path, durability="os") as opened:
+        assert contents(opened.load_session("s")) == ["a"]
+
+
 def test_a_snapshot_of_another_journal_of_the_same_length_is_ignored(tmp_path):
     """Number and place are the same; the chain tells them apart."""
     for name in ("one", "two"):
