@@ -41,9 +41,14 @@ def durable(folder):
 @pytest.fixture
 def calls(durable, monkeypatch):
     """What the durable store asks of the disk, as far as it changes it or makes it durable."""
+    return calls_of(durable, monkeypatch)
+
+
+def calls_of(store, monkeypatch):
+    """What a store asks of the disk from now on."""
     noted = []
     for name in ("write", "truncate", "sync", "rename", "unlink", "sync_folder"):
-        real = getattr(durable._disk, name)
+        real = getattr(store._disk, name)
 
         def method(*arguments, name=name, real=real):
             is_event = name == "write" and b'"event"' in arguments[1]
@@ -51,7 +56,7 @@ def calls(durable, monkeypatch):
                 noted.append((name, arguments[0]) if name == "sync_folder" else name)
             return real(*arguments)
 
-        monkeypatch.setattr(durable._disk, name, method, raising=False)
+        monkeypatch.setattr(store._disk, name, method, raising=False)
     return noted
 
 
@@ -94,6 +99,21 @@ def test_a_replaced_file_is_durable_each_time(durable, calls):
         calls.clear()
         durable.save_json("notes", "n", number)
         assert calls[:3] == ["sync", "rename", ("sync_folder", str(Path(durable.base_path, "notes")))]
+
+
+def test_another_programs_file_goes_when_what_it_says_is_on_disk(folder, monkeypatch):
+    """With durability="os", too: that program was promised nothing by us, and did not ask for it."""
+    path = Path(folder, "sessions", "s.json")
+    path.parent.mkdir(parents=True)
+    path.write_text(FOREIGN)
+    with StateStore(folder, durability="os", snapshots="always") as store:
+        calls = calls_of(store, monkeypatch)
+        store.update_session_with("s", lambda session: session.add_user_message("a"))
+        in_folder = ("sync_folder", str(path.parent))
+        assert [call for call in calls if isinstance(call, str) or call == in_folder] == [
+            *("write", "sync", in_folder),  # the journal
+            *("sync", "rename", in_folder),  # the snapshot in the file's place
+        ]
 
 
 def test_a_file_that_is_put_away_while_it_is_used_is_closed_after_that(durable):

@@ -572,9 +572,9 @@ def test_an_empty_batch_asserts_the_version_and_writes_nothing(store, folder):
 
 def test_a_session_begins_with_whose_it_is(store):
     """Its first event names it, by its own id; nothing is written otherwise."""
-    with pytest.raises(InvalidEventError):
+    with pytest.raises(InvalidEventError, match="its first event must be SessionCreated"):
         store.append("s", [said("a")], expected_version=0)
-    with pytest.raises(InvalidEventError):
+    with pytest.raises(InvalidEventError, match="of session 't'"):
         store.append("s", [SessionCreated(session_id="t", user_id="u")], expected_version=0)
 
     assert store.load_session("s") is None
