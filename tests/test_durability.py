@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from journal import ANY, DurabilityError, JournalWarning, Session, StateStore
+from journal import ANY, CorruptRecordError, DurabilityError, JournalWarning, Session, StateStore
 from journal import log as logs
 from journal.record import prepare
 from journal.tombstones import add_tombstone
-from projections import Change
+from projections import Change, SessionCreated
 from projections.messages import utc_now
 from tests.strategies import CREATED, contents, said
 
@@ -373,6 +373,21 @@ def test_a_repair_is_noticed_by_the_very_next_save(folder, other, monkeypatch):
         assert store.append("s", [said("e")], expected_version=version) == version + 1
         assert contents(other.load_session("s"))[-1] == "e"
         assert other.verify("s").ok
+
+
+def test_a_journal_that_was_replaced_while_its_session_was_lent_is_read_afresh(store):
+    """By another session's, at the very version that its own had: what was lent is of the old one."""
+    store.append("s", [CREATED, said("a")], expected_version=0)
+    store.append("t", [SessionCreated(session_id="t", user_id="u"), said("b")], expected_version=0)
+
+    def change(session):
+        journal_of(store).write_bytes(journal_of(store, "t").read_bytes())
+        with pytest.raises(CorruptRecordError):
+            store.load_session("s")
+
+    for call in (lambda: store.update_session_with("s", change), lambda: store.load_session("s")):
+        with pytest.raises(CorruptRecordError):
+            call()
 
 
 def test_a_removal_by_a_program_that_locks_nothing_is_noticed_soon(store, journal_file):
