@@ -67,7 +67,6 @@ class FoldedLog:
         self._snapshot_path = layout.snapshot(session_id)
         self._state: Session | None = None
         self._repairs: Repairs | None = None  # the last ones
-        self._incarnation = 0  # of the log that the state was folded from
         self._plan_snapshot(beginning(session_id), 0)
         self._snapshot_file: object = None  # which file this handle wrote there last
         self._is_anothers = False  # whether that file is another program's
@@ -117,7 +116,6 @@ class FoldedLog:
         if (
             state is not None
             and state.version == self.log.version > 0
-            and self._incarnation == self.log.incarnation
             # A list that an update lent out, and that someone kept and edited, is theirs now.
             and not state._user_messages.edited
             and not state._agent_responses.edited
@@ -148,7 +146,7 @@ class FoldedLog:
         elif state.id != self.session_id:
             raise self._corrupt(1, f"it holds the session {state.id!r}, not {self.session_id!r}")
         state._chain = self.log.chain if self._adopting is None else _base_of(self._adopting)
-        self._state, self._incarnation = state, self.log.incarnation
+        self._state = state
         return state
 
     def _note_repair(self, version: int, chain: bytes | None, until: int) -> None:

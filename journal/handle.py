@@ -151,7 +151,7 @@ class Handle(FoldedLog):
                 change(lent)
                 with self.log.using:
                     _take_back(state, *sizes)
-                    if self._state is None and self._incarnation == incarnation:
+                    if self._state is None and self.log.incarnation == incarnation:
                         self._state = state
                     return self.save(lent, lent.version, by=by)
             except VersionConflictError as conflict:
@@ -269,7 +269,7 @@ class Handle(FoldedLog):
             batch = [*self._adoption(self._adopting.text.decode()), *batch]
         state.version = log.append(batch)
         state._chain = log.chain
-        self._state, self._incarnation, self._adopting = state, log.incarnation, None
+        self._state, self._adopting = state, None
         if log.offset > self._snapshot_due:
             self._write_due_snapshot()
         return state.version

@@ -432,6 +432,11 @@ MUTATIONS: list[Mutation] = [
             "        with log.using:\n            log._open(create=False)\n            if not log.size() and",
         ),
         (
+            "noticing that a journal was replaced while its session was lent",
+            " and self.log.incarnation == incarnation:\n",
+            ":\n",
+        ),
+        (
             "throwing the state away when a write fails",
             "        # From here on the state is ahead of the journal; `_write` makes it the handle's again.\n        self._state = None\n",
             "",
@@ -470,11 +475,6 @@ MUTATIONS: list[Mutation] = [
             "telling a snapshot that the disk does not give from a broken one",
             "            except CorruptSnapshotError:\n                there = None\n",
             "            except (CorruptSnapshotError, OSError):\n                there = None\n",
-        ),
-        (
-            "noticing that the journal is another one",
-            "            and self._incarnation == self.log.incarnation\n",
-            "",
         ),
         ("noticing that a lent list was edited", "            and not state._user_messages.edited\n", ""),
         (
