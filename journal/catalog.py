@@ -159,7 +159,6 @@ class Catalog:
             nothing = False
             try:
                 disks.check_folders(disk, layout.base, layout.sessions)
-                disks.check_folders(disk, layout.base, layout.internal)
                 # To list what is not there must not create it.
                 nothing = disk.status(layout.base) is None
                 return self._ask_once(ask, in_memory=nothing or not disk.may_write(layout.internal))

@@ -143,8 +143,6 @@ class FoldedLog:
             state.version = record.seq
         if self.log.version == 0:
             state = self._adopt(snapshot) or state
-        elif state.id != self.session_id:
-            raise self._corrupt(1, f"it holds the session {state.id!r}, not {self.session_id!r}")
         state._chain = self.log.chain if self._adopting is None else _base_of(self._adopting)
         self._state = state
         return state

@@ -15,7 +15,7 @@ from time import monotonic
 from typing import Final, NamedTuple
 
 from journal import disk as disks
-from journal.disk import LOCK_EX, LOCK_UN, Disk
+from journal.disk import Disk
 
 NAME: Final = "changed"
 LIVE, TAKEN = b"+", b"-"
@@ -53,8 +53,7 @@ class Marks:
                 if self._fd < 0 or not self._counts():
                     self._open()
                 disks.write_whole(self._disk, self._fd, session_id.encode() + b"\n")
-                if self._counts():
-                    self._marked.add(session_id)
+                self._marked.add(session_id)
 
     def _counts(self) -> bool:
         """Whether a reader will find what is in the file."""
@@ -71,7 +70,6 @@ class Marks:
         while self._fd < 0:
             fd = self._disk.open(self._path, write=True, create=True)
             try:
-                self._disk.flock(fd, LOCK_EX)
                 if self._disk.status_of(fd).st_size == 0:
                     disks.write_whole(self._disk, fd, LIVE + b"\n")
                 if self._disk.read(fd, 1, 0) == LIVE:
@@ -79,8 +77,6 @@ class Marks:
                 else:
                     self._set_aside()
             finally:
-                with contextlib.suppress(OSError):  # it ends with the descriptor at the latest
-                    self._disk.flock(fd, LOCK_UN)
                 if self._fd < 0:
                     disks.close(self._disk, fd, self._path)
 

@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from journal import Change, JournalClosedError, Session, StateStore
 from projections import ActiveSeedSet, SessionCreated, UserMessageAdded
-from tests.strategies import START, a_store
+from tests.strategies import CREATED, START, a_store, said
 
 LONG_AGO = START - timedelta(days=100)
 
@@ -261,6 +261,28 @@ def test_many_quick_changes_of_the_folder_all_show(store, folder):
         if number % 2:
             path.unlink()
             assert f"f{number}" not in store.session_ids()
+
+
+def test_a_list_waits_for_a_writer_that_made_its_mark(two, monkeypatch):
+    """The mark is worked off then: nobody would look at that session again."""
+    store, other = two
+    version = store.append("s", [CREATED], expected_version=0)
+    time.sleep(0.2)  # the folder's time must tell nothing
+    other.list_sessions()
+    listing = threading.Thread(target=other.list_sessions)
+    real = store._disk.write
+
+    def write(fd, data):
+        if b'"event"' in data:
+            listing.start()
+            listing.join(0.2)
+        return real(fd, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store._disk, "write", write, raising=False)
+        version = store.append("s", [said("a")], expected_version=version)
+    listing.join()
+    assert [summary.version for summary in other.list_sessions()] == [version]
 
 
 def test_marks_read_by_two_listers_in_turn_lose_no_change(two):

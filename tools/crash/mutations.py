@@ -488,14 +488,17 @@ MUTATIONS: list[Mutation] = [
             "        with self.log.using:\n            if self.log.fd is None or",
         ),
         (
-            "comparing the session that a journal holds",
-            "        elif state.id != self.session_id:\n",
-            "        elif False:\n",
-        ),
-        (
             "comparing the session that another program's file holds",
             "        if snapshot.session.id != self.session_id:\n            raise",
             "        if False:\n            raise",
+        ),
+    ),
+    *_of(
+        "journal/history.py",
+        (
+            "comparing the session that a journal holds",
+            "        if not belongs(record, log.session_id):\n",
+            "        if False:\n",
         ),
     ),
     *_of(
@@ -549,11 +552,6 @@ MUTATIONS: list[Mutation] = [
     *_of(
         "journal/marks.py",
         (
-            "the lock of a new file of marks",
-            "                self._disk.flock(fd, LOCK_EX)\n",
-            "                pass\n",
-        ),
-        (
             "the rename of the marks",
             '            self._disk.rename(self._path, f"{self._path}.{uuid.uuid4().hex}")\n',
             "            pass\n",
@@ -572,11 +570,6 @@ MUTATIONS: list[Mutation] = [
             "looking whether the marks count",
             "            while not (session_id in self._marked and self._counts()):",
             "            while session_id not in self._marked:",
-        ),
-        (
-            "looking after a mark whether it counts",
-            "                if self._counts():\n                    self._marked.add(session_id)\n",
-            "                self._marked.add(session_id)\n",
         ),
         (
             "looking whether the file of marks is there",
@@ -599,11 +592,6 @@ MUTATIONS: list[Mutation] = [
         (
             "looking whether the sessions' folder is a link",
             "                disks.check_folders(disk, layout.base, layout.sessions)\n",
-            "",
-        ),
-        (
-            "looking whether the store's own folder is a link",
-            "                disks.check_folders(disk, layout.base, layout.internal)\n",
             "",
         ),
         (
