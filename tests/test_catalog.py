@@ -285,6 +285,74 @@ def test_a_list_waits_for_a_writer_that_made_its_mark(two, monkeypatch):
     assert [summary.version for summary in other.list_sessions()] == [version]
 
 
+def settle():
+    """Until the time of a folder tells whether it has changed since."""
+    time.sleep(0.2)
+
+
+def versions(store):
+    return [summary.version for summary in store.list_sessions()]
+
+
+def test_a_process_compares_all_files_once(folder, two):
+    """Somebody may have written one in its place while no store was open, and made no mark."""
+    store, _ = two
+    store.append("s", [CREATED, said("a")], expected_version=0)
+    with StateStore(folder.parent / "twin", durability="os") as twin:
+        shutil.copytree(folder / "sessions", folder.parent / "twin" / "sessions")
+        twin.append("s", [said("b")], expected_version=2)
+        newer = (folder.parent / "twin" / "sessions" / "s.jsonl").read_bytes()
+    settle()
+    assert versions(store) == [2]
+    (folder / "sessions" / "s.jsonl").write_bytes(newer)
+    with StateStore(folder, durability="os") as opened:
+        assert versions(opened) == [3]
+
+
+def test_a_new_catalog_does_not_trust_marks_at_once(folder, two, monkeypatch):
+    """Whoever removed the old one may have removed them, too, and writers count on them for a moment."""
+    store, other = two
+    store.append("s", [CREATED], expected_version=0)
+    settle()
+    shutil.rmtree(folder / ".journal")
+    monkeypatch.setattr("journal.catalog._MARKS_GONE_NS", 10**10)
+    monkeypatch.setattr(store._marks, "_counts_until", time.monotonic() + 10)
+    assert versions(other) == [1]
+    store.append("s", [said("a")], expected_version=1)
+    assert versions(other) == [2]
+
+
+def test_a_folder_that_has_changed_just_now_is_looked_at_again(folder, two):
+    """Its time moves in ticks: what came in the same one must not be missed."""
+    store, _ = two
+    store.append("s", [CREATED], expected_version=0)
+    sessions = folder / "sessions"
+    assert ids(store.list_sessions()) == ["s"]
+    at = sessions.stat().st_mtime_ns
+    shutil.copy(sessions / "s.jsonl", sessions / "t.jsonl")
+    os.utime(sessions, ns=(at, at))
+    page = store.list_sessions()
+    assert ids(page) == ["s"]
+    assert [unreadable.id for unreadable in page.unreadable] == ["t"]
+
+
+def test_two_catalogs_do_not_share_the_marks(folder, two):
+    """Who has one open that was removed must not take the marks from the one that everybody sees."""
+    store, other = two
+    version = store.append("s", [CREATED], expected_version=0)
+    settle()
+    assert versions(other) == [1]
+    for path in folder.glob(".journal/catalog*"):
+        path.unlink()
+    assert versions(store) == [1]
+    time.sleep(0.01)  # the new one must trust marks
+    assert versions(store) == [1]
+    with StateStore(folder, durability="os") as writer:
+        writer.append("s", [said("a")], expected_version=version)
+        assert versions(other) == [2]
+        assert versions(store) == [2]
+
+
 def test_marks_read_by_two_listers_in_turn_lose_no_change(two):
     """Who takes the marks first must leave the other none the poorer."""
     one, other = two
