@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from journal import Change, JournalClosedError, Session, StateStore
+from journal import Change, JournalClosedError, JournalError, Session, StateStore
 from projections import ActiveSeedSet, SessionCreated, UserMessageAdded
 from tests.strategies import CREATED, START, a_store, said
 
@@ -334,6 +334,25 @@ def test_a_folder_that_has_changed_just_now_is_looked_at_again(folder, two):
     page = store.list_sessions()
     assert ids(page) == ["s"]
     assert [unreadable.id for unreadable in page.unreadable] == ["t"]
+
+
+def test_marks_are_worked_off_when_the_catalog_has_it_all(folder, two, monkeypatch):
+    """A list that fails half-way must not lose them for the others; one that does not leaves none."""
+    store, other = two
+    version = store.append("s", [CREATED], expected_version=0)
+    settle()
+    assert versions(store) == versions(other) == [1]
+    store.append("s", [said("a")], expected_version=version)
+
+    def fail(*_):
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(other._catalog, "_read_again", fail)
+        with pytest.raises(JournalError, match="Input/output error"):
+            other.list_sessions()
+    assert versions(store) == [2]
+    assert list(folder.glob(".journal/changed*")) == []
 
 
 def test_two_catalogs_do_not_share_the_marks(folder, two):

@@ -633,6 +633,11 @@ MUTATIONS: list[Mutation] = [
         ),
         (
             "forgetting marks only after the commit",
+            "            self._read_again(database, stale)\n",
+            "            self._marks.forget(taken)\n            self._read_again(database, stale)\n",
+        ),
+        (
+            "forgetting them then",
             "            raise\n        self._marks.forget(taken)\n",
             "            raise\n",
         ),
@@ -640,11 +645,6 @@ MUTATIONS: list[Mutation] = [
     *_of(
         "journal/commits.py",
         ("the sync of a task's save", "                commit.log.sync()\n", "                pass\n"),
-        (
-            "not writing behind what waits for its sync",
-            "            if not log.is_synced:\n                raise Busy",
-            "            if False:\n                raise Busy",
-        ),
         (
             "waiting in a thread for a session that is held",
             "            with log.at_once:\n",
