@@ -318,6 +318,20 @@ def test_closing_finishes_what_is_under_way(folder):
     asyncio.run(main())
 
 
+def test_what_comes_while_it_closes_is_refused(folder):
+    """Nobody would write it any more, and whoever waits for it would wait for ever."""
+
+    async def main():
+        async with AsyncStateStore(folder) as store:
+            [session] = await begun(store, 1)
+            store._commits.let_go()
+            async with asyncio.timeout(10):
+                with pytest.raises(JournalClosedError):
+                    await store.save_session(session)
+
+    asyncio.run(main())
+
+
 def test_a_store_that_was_never_closed_ends_its_threads(folder):
     """And says that it was never closed."""
 

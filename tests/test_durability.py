@@ -331,6 +331,48 @@ def test_all_who_wait_for_a_sync_are_told_that_it_failed(durable, monkeypatch):
     assert len(told) == 2
 
 
+def durable_steps(store, calls):
+    """What was asked of the disk but for writes, with folders by their names."""
+    return [
+        (call[0], os.path.relpath(call[1], store.base_path)) if isinstance(call, tuple) else call
+        for call in calls
+        if call != "write"
+    ]
+
+
+def test_a_repair_of_damage_keeps_for_sure_what_it_takes_away(durable, calls):
+    """Each step is on disk before the next one makes it the only copy."""
+    durable.append("s", [CREATED, *map(said, "abc")], expected_version=0)
+    durable.append("s", [said("d")], expected_version=4)
+    durable.compact()
+    data = journal_of(durable).read_bytes()
+    with journal_of(durable).open("r+b") as file:
+        file.write(data.replace(b'"content":"b"', b'"content":"B"'))
+    calls.clear()
+    durable.repair("s")
+    assert durable_steps(durable, calls) == [
+        # The damaged bytes; then the mended journal, which those who have the old one open are told of; then
+        # the snapshot, moved.
+        *("sync", ("sync_folder", ".journal/quarantine"), ("sync_folder", ".journal"), ("sync_folder", ".")),
+        *("truncate", "sync", "rename", ("sync_folder", "sessions")),
+        *("rename", ("sync_folder", ".journal/quarantine"), ("sync_folder", "sessions")),
+    ]
+
+
+def test_a_repair_of_a_snapshot_keeps_the_old_one_for_sure(durable, calls):
+    """The folder that it is moved to is on disk before."""
+    durable.append("s", [CREATED, said("a")], expected_version=0)
+    durable.compact()
+    Path(durable.base_path, "sessions", "s.json").write_text("{")
+    calls.clear()
+    durable.repair("s")
+    assert durable_steps(durable, calls) == [
+        *(("sync_folder", ".journal"), ("sync_folder", ".")),
+        *("rename", ("sync_folder", ".journal/quarantine"), ("sync_folder", "sessions")),
+        *("sync", "rename", ("sync_folder", "sessions")),
+    ]
+
+
 # What others have open
 
 
