@@ -104,6 +104,16 @@ def test_a_replaced_file_is_durable_each_time(durable, calls):
         assert calls[:3] == ["sync", "rename", ("sync_folder", str(Path(durable.base_path, "notes")))]
 
 
+def test_a_removed_file_is_gone_for_good(durable, calls):
+    """Also for who finds nothing: whoever removed it may not have come to that."""
+    durable.save_json("notes", "n", 1)
+    in_folder = ("sync_folder", str(Path(durable.base_path, "notes")))
+    for was_there in (True, False):
+        calls.clear()
+        assert durable.delete_file("notes", "n") is was_there
+        assert calls[-1] == in_folder
+
+
 def test_another_programs_file_goes_when_what_it_says_is_on_disk(folder, monkeypatch):
     """With durability="os", too: that program was promised nothing by us, and did not ask for it."""
     path = Path(folder, "sessions", "s.json")
