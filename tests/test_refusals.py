@@ -242,6 +242,22 @@ def test_a_tombstone_that_may_not_be_on_disk_is_none_in_front_of_the_next(folder
         assert contents(store.load_session("s")) == ["a"]
 
 
+def test_a_first_save_that_failed_leaves_no_file(folder, monkeypatch):
+    """There is no such session, and nothing that looks like one."""
+    with StateStore(folder) as store:
+        real = store._disk.write
+
+        def write(fd, data):
+            return raise_eio() if b'"event"' in data else real(fd, data)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(store._disk, "write", write, raising=False)
+            with pytest.raises(DurabilityError):
+                store.append("s", [CREATED], expected_version=0)
+        assert list(Path(folder, "sessions").iterdir()) == []
+        assert store.append("s", [CREATED], expected_version=0) == 1
+
+
 def test_half_a_tombstone_does_not_swallow_the_next(folder):
     """A crash left it; nobody was told of that deletion."""
     with StateStore(folder, durability="os") as store:
