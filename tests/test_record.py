@@ -10,10 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from crash import forging
 from hypothesis import given
 from hypothesis import strategies as st
 
 from journal import Change, InvalidEventError, InvalidNameError, Record, Session, StateStore, UserMessage
+from journal.chain import check_lines
+from journal.reader import beginning
+from journal.record import encode_batch
 from projections import (
     ActiveSeedSet,
     AgentResponseAdded,
@@ -480,3 +484,26 @@ def test_records_are_values(event):
 
     with pytest.raises(AttributeError):
         first.seq = 2
+
+
+def test_a_number_that_is_not_the_next_is_damage_whatever_its_hashes_say() -> None:
+    """They hold the number, and who may write the folder can compute them."""
+    _, chain, _ = beginning("s")
+    pending = [(forging.SAID, forging.HEAD, forging.SALT)]
+    first, later = (encode_batch(pending, before, chain)[0].rstrip(b"\n") for before in (0, 1))
+    assert check_lines([first], 1, chain)[2] is None
+    damage = check_lines([later], 1, chain)[2]
+    assert damage is not None
+    assert damage.reason == "record 2 stands where record 1 belongs"
+
+
+def test_a_line_that_no_writer_makes_so_long_is_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever its hashes say."""
+    _, chain, _ = beginning("s")
+    line = encode_batch([(forging.SAID, forging.HEAD, forging.SALT)], 0, chain)[0].rstrip(b"\n")
+    monkeypatch.setattr("journal.chain.MAX_LINE_BYTES", len(line))
+    assert check_lines([line], 1, chain)[2] is None
+    monkeypatch.setattr("journal.chain.MAX_LINE_BYTES", len(line) - 1)
+    damage = check_lines([line], 1, chain)[2]
+    assert damage is not None
+    assert "a line of over" in damage.reason
