@@ -14,7 +14,16 @@ from crash import forging
 from hypothesis import given
 from hypothesis import strategies as st
 
-from journal import Change, InvalidEventError, InvalidNameError, Record, Session, StateStore, UserMessage
+from journal import (
+    Change,
+    CorruptRecordError,
+    InvalidEventError,
+    InvalidNameError,
+    Record,
+    Session,
+    StateStore,
+    UserMessage,
+)
 from journal.chain import check_lines
 from journal.reader import beginning
 from journal.record import encode_batch
@@ -507,3 +516,21 @@ def test_a_line_that_no_writer_makes_so_long_is_damage(monkeypatch: pytest.Monke
     damage = check_lines([line], 1, chain)[2]
     assert damage is not None
     assert "a line of over" in damage.reason
+
+
+def test_a_record_that_says_another_place_in_its_batch_is_damage(tmp_path: Path) -> None:
+    """A batch is whole or not there: what says that it is of another one must not end this one."""
+    middle = forging.HEAD + b',"more":%d'
+    journal = tmp_path / "sessions" / "s.jsonl"
+    journal.parent.mkdir()
+    for first, whole in ((2, True), (1, False), (3, False)):
+        second = forging.HEAD + b',"first":%d' % first
+        lines = forging.forged(
+            [forging.CREATED], [(middle % 1, forging.SAID)], [(second, forging.SAID)], [forging.SAID]
+        )
+        journal.write_bytes(lines)
+        with StateStore(tmp_path) as store:
+            assert store.verify("s").ok is whole
+            if not whole:
+                with pytest.raises(CorruptRecordError):
+                    store.load_session("s")
