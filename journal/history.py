@@ -39,8 +39,9 @@ def begun_by(record: Record) -> str:
 
 def belongs(record: Record, session_id: str) -> bool:
     """Whether a record may stand in a session's journal: the first begins it, and none begins another."""
-    begun = begun_by(record)
-    return begun == session_id or (not begun and record.seq > 1)
+    if type(record.event) in _BEGINNINGS:
+        return begun_by(record) == session_id
+    return record.seq > 1
 
 
 def records_after(log: Log, version: int) -> Iterator[Record]:

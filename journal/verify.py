@@ -16,7 +16,13 @@ from journal.reader import TornTail, lines
 from journal.record import decode_record
 from journal.snapshot import FOLD, Marker, Snapshot, read_marker, read_snapshot
 from projections.difference import is_same
-from projections.events import JournalRepaired, SessionAdopted
+from projections.events import (
+    AgentResponseAdded,
+    JournalRepaired,
+    SessionAdopted,
+    UnknownEvent,
+    UserMessageAdded,
+)
 from projections.session import SessionProjection, apply_event
 
 # A larger snapshot is compared by its marker alone, so that memory stays flat.
@@ -181,13 +187,15 @@ def _check_journal(log: Log, snapshot: Snapshot | None, verdict: _Verdict) -> in
                 raise Damage("it does not begin this session", altered=True)
             if folded is not None and marker is not None and seq <= marker.version:
                 apply_event(folded, record.event, record.at)
-            event = record.event
-            if isinstance(event, JournalRepaired | SessionAdopted):
-                verdict.note(f"{log.path}, byte {offset}, record {seq}: {_remark(event)}")
-                for named in event.erased if isinstance(event, JournalRepaired) else ():
-                    erased.pop(named, None)
-            elif is_erased(line):
-                erased[record.id] = seq, offset
+            match record.event:
+                case UserMessageAdded() | AgentResponseAdded():
+                    pass  # the commonest
+                case JournalRepaired() | SessionAdopted() as event:
+                    verdict.note(f"{log.path}, byte {offset}, record {seq}: {_remark(event)}")
+                    for named in event.erased if isinstance(event, JournalRepaired) else ():
+                        erased.pop(named, None)
+                case UnknownEvent() if is_erased(line):
+                    erased[record.id] = seq, offset
             good = seq
     except Damage as damage:
         verdict.wrong("damage", f"{log.path}, byte {offset}, record {seq}: {damage.reason}.")
