@@ -138,11 +138,10 @@ def decode_record(line: bytes) -> Record:
         record = _decode_record(line)
         event = record.event
         # Most are messages without a time of their own.
-        is_settled = (
-            line.count(b"[") + line.count(b"{") <= MAX_DEPTH
-            if type(event) in _SETTLED
-            else getattr(event, "timestamp", event) is None
-        )
+        if (kind := type(event)) is UserMessageAdded or kind is AgentResponseAdded:
+            is_settled = event.timestamp is None  # type: ignore[union-attr]
+        else:
+            is_settled = kind in _SETTLED and line.count(b"[") + line.count(b"{") <= MAX_DEPTH
         if not is_settled or record.at.tzinfo is not UTC:
             _check_decoded(record.at, event)
     except _UNREADABLE as error:

@@ -179,18 +179,20 @@ def _check_journal(log: Log, snapshot: Snapshot | None, verdict: _Verdict) -> in
             verdict.note(f"the snapshot of {log.session_id!r} is of another journal and will be rebuilt.")
     erased: dict[str, tuple[int, int]] = {}
     seq = good = offset = 0
+    compared = marker.version if marker is not None and folded is not None else 0
     try:
         for offset, line in log.read_new():
             seq += 1
             record = decode_record(line)
-            if not belongs(record, log.session_id):
-                raise Damage("it does not begin this session", altered=True)
-            if folded is not None and marker is not None and seq <= marker.version:
-                apply_event(folded, record.event, record.at)
-            match record.event:
-                case UserMessageAdded() | AgentResponseAdded():
+            event = record.event
+            if seq <= compared and folded is not None:
+                apply_event(folded, event, record.at)
+            match event:
+                case UserMessageAdded() | AgentResponseAdded() if seq > 1:
                     pass  # the commonest
-                case JournalRepaired() | SessionAdopted() as event:
+                case _ if not belongs(record, log.session_id):
+                    raise Damage("it does not begin this session", altered=True)
+                case JournalRepaired() | SessionAdopted():
                     verdict.note(f"{log.path}, byte {offset}, record {seq}: {_remark(event)}")
                     for named in event.erased if isinstance(event, JournalRepaired) else ():
                         erased.pop(named, None)
