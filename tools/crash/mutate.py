@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LIKELY = [
     "test_durability",
     "test_refusals",
+    "test_marks",
     "test_log",
     "test_store",
     "test_commits",
