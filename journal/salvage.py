@@ -154,7 +154,13 @@ class Salvage:
             if expected is None:
                 self.stays.extend(map(self._keep, batch))
                 self.end, batch = Position(version, chain, offset), []
-        if batch and not self.end.version and batch[0].at not in self._torn():
+        # One that is not written as records are can stay in its place; it cannot be written anew.
+        if (
+            batch
+            and not self.end.version
+            and batch[0].at not in self._torn()
+            and header_of(self.line(batch[0].kept)) is not None
+        ):
             self.first = self._keep(batch[0])
 
     def _next(self, seq: int, chain: bytes, before: int) -> _Found | None:

@@ -9,9 +9,10 @@ import orjson
 from msgspec import Struct
 
 from journal.disk import MAX_WHOLE_BYTES, Disk, close, read_file, replace_file
-from journal.errors import CorruptSnapshotError, UnsafePathError
+from journal.errors import CorruptSnapshotError, InvalidEventError, UnsafePathError
+from journal.event_json import check_json
 from journal.reader import Position
-from projections.document import SessionDocument, parse_document
+from projections.document import MAX_METADATA_DEPTH, SessionDocument, parse_document
 from projections.messages import AgentResponse, UserMessage
 from projections.session import Session, SessionProjection
 
@@ -72,8 +73,9 @@ def read_snapshot(disk: Disk, path: str) -> Snapshot | None:
         if not data.isascii():
             data.decode()  # what msgspec passes over must be UTF-8, too
         document = marked = _decode(data)
+        check_json(marked.metadata, deepest=MAX_METADATA_DEPTH + 1)  # it may hold what no file of ours does
         marker = marked.journal
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, InvalidEventError):
         marker = None
         try:
             document = parse_document(data.decode())

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+from crash import forging
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -508,6 +509,21 @@ def test_a_session_whose_first_batch_is_broken_begins_anew_with_its_first_record
     assert facts(mended.lines[0]) == facts(lines[0])
     assert mended.said == ["one", "three"]
     assert "lost: record 3" in mended.plan.steps[0].remedy
+
+
+@pytest.mark.parametrize(
+    "more",
+    [b'"at":"2026-11-22T12:00:00+02:00","more":2', b'"at":"2026-11-22T12:00:00.000000Z","more":1,"more":2'],
+)
+def test_a_first_record_that_is_not_written_as_records_are_is_not_written_anew(store, more):
+    """Its hashes fit: who may write the folder can compute them. It cannot get another place."""
+    first = forging.forged([(b'"id":"x",%b' % more, forging.CREATED)])
+    path = Path(store.base_path, "sessions", "s.jsonl")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(first + b'{"digest":""}\n')
+    store.repair("s")
+    assert store.load_session("s") is None
+    assert len(list(Path(store.base_path, ".journal", "quarantine").iterdir())) == 1
 
 
 def test_without_its_first_record_a_session_goes_on_from_its_snapshot(store):

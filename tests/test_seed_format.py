@@ -248,6 +248,15 @@ REJECTED = {
 }
 
 
+def test_a_file_that_claims_to_be_a_snapshot_of_ours_is_read_as_strictly(store, put):
+    """No snapshot of ours holds such a number: it is another program's, and reads as with that."""
+    marker = {"version": 1, "offset": 3, "chain": "", "fold": ""}
+    put("s.json", json.dumps({**PLAIN, "metadata": {"n": 2**64}, "journal": marker}).encode())
+    assert store.load_json("sessions", "s")["metadata"] == {"n": 2.0**64}
+    assert store.update_session_with("s", lambda session: session.add_user_message("x")) > 0
+    assert store.verify("s").ok
+
+
 @pytest.mark.parametrize("text", REJECTED.values(), ids=REJECTED.keys())
 def test_a_file_that_is_no_session_is_a_clear_error(store, put, text):
     """Whatever is wrong with it, one error that names it; it is left as it is."""
