@@ -35,7 +35,7 @@ LIKELY = [
     "test_concurrency",
 ]
 # A mutation may make the engine wait for ever; that is noticed, too. So long no test is silent otherwise.
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 180
 
 
 def run(campaign: Campaign) -> None:
