@@ -959,6 +959,17 @@ def test_a_bad_snapshot_never_makes_a_session_unreadable(store, snapshot_file, s
     assert json.loads(snapshot_file("s").read_bytes())["journal"]["version"] == 4
 
 
+def test_a_snapshot_that_is_no_utf8_is_ignored(store, snapshot_file):
+    """Also where only a text that nobody looks at is garbled."""
+    conversation(store, "a")
+    store.close()
+    path = snapshot_file("s")
+    path.write_bytes(path.read_bytes().replace(b'{\n  "id"', b'{\n  "other": "\xff",\n  "id"'))
+    with StateStore(store.base_path, durability="os") as opened:
+        assert contents(opened.load_session("s")) == ["a"]
+        assert opened.verify("s").kinds == ["broken_snapshot"]
+
+
 def test_a_snapshot_of_another_fold_is_ignored(store, snapshot_file):
     """An older version of the library may have folded the same records to something else."""
     conversation(store, "a")
