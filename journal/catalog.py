@@ -12,7 +12,7 @@ import msgspec
 
 from journal import disk as disks
 from journal.disk import Disk
-from journal.errors import InvalidNameError, JournalError, UnsafePathError
+from journal.errors import InvalidNameError, JournalError, UnsafePathError, unreadable
 from journal.layout import JOURNAL_ENDING, SNAPSHOT_ENDING, Layout
 from journal.marks import COUNTS_FOR_SECONDS, Marks, Taken
 from journal.names import is_session_id
@@ -161,20 +161,22 @@ class Catalog:
                 disks.check_folders(disk, layout.base, layout.sessions)
                 # To list what is not there must not create it.
                 nothing = disk.status(layout.base) is None
-                return self._ask_once(ask, in_memory=nothing or not disk.may_write(layout.internal))
-            except (sqlite3.DatabaseError, msgspec.MsgspecError, TypeError, ValueError) as error:
-                if isinstance(error, sqlite3.DatabaseError) and error.sqlite_errorcode & 0xFF not in _DAMAGED:
-                    raise JournalError(f"{layout.catalog}: {error}; try again") from error
+                in_memory = nothing or not disk.may_write(layout.internal)
+                try:
+                    return self._ask_once(ask, in_memory=in_memory)
+                except (sqlite3.DatabaseError, msgspec.MsgspecError, TypeError, ValueError) as error:
+                    if isinstance(error, sqlite3.DatabaseError) and not _is_damage(error):
+                        raise
                 self._let_go()
                 remove_catalog(disk, layout.catalog)  # it holds nothing that the journals do not
                 return self._ask_once(ask, in_memory=False)
+            except sqlite3.DatabaseError as error:
+                raise JournalError(f"{layout.catalog}: {error}; try again") from error
             except UnsafePathError:
                 raise
             except OSError as error:
                 self._let_go()
-                raise JournalError(
-                    f"{layout.internal}: {error.strerror}; mend the disk, then try again"
-                ) from error
+                raise unreadable(layout.internal, error) from error
             finally:
                 if nothing:
                     self._let_go()
@@ -303,6 +305,10 @@ class Catalog:
         if self._database is not None:
             self._database.close()
         self._database, self._has_looked = None, False
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    return error.sqlite_errorcode & 0xFF in _DAMAGED
 
 
 def remove_catalog(disk: Disk, path: str) -> None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import mmap
 import os
 import re
 import secrets
@@ -161,10 +160,6 @@ class Disk:
                         yield Entry(entry.name, entry.path, entry.stat(follow_symlinks=False))
         except (FileNotFoundError, NotADirectoryError):
             return
-
-    def map_first_byte(self, fd: int) -> mmap.mmap:
-        """The first byte of an open file as it is at any time, whoever writes it; costs no system call."""
-        return mmap.mmap(fd, 1, prot=mmap.PROT_READ)
 
     def mounts(self) -> str:
         """The system's own list of what is mounted where; empty where it has none to show."""
@@ -386,12 +381,17 @@ def sweep_temporaries(disk: Disk, folder: str) -> None:
         sweep_if_stale(disk, entry)
 
 
-def sweep_if_stale(disk: Disk, entry: Entry) -> None:
-    """Remove an entry if it is a temporary file of ours that is older than an hour."""
-    if (
-        TEMPORARY.fullmatch(entry.name)
+def is_stale(entry: Entry) -> bool:
+    """Whether an entry is a temporary file of ours that is older than an hour."""
+    return (
+        TEMPORARY.fullmatch(entry.name) is not None
         and stat.S_ISREG(entry.status.st_mode)
         and entry.status.st_mtime < time.time() - STALE_AFTER_SECONDS
-    ):
+    )
+
+
+def sweep_if_stale(disk: Disk, entry: Entry) -> None:
+    """Remove an entry if it is a stale temporary file of ours."""
+    if is_stale(entry):
         with contextlib.suppress(OSError):  # gone already, or nobody may write here
             disk.unlink(entry.path)

@@ -107,12 +107,7 @@ def examine(setting: Setting, log: Log, wishes: Wishes) -> Found:
 
 def _stands_for_more(log: Log, found: Found) -> bool:
     marker = found.snapshot.marker if isinstance(found.snapshot, Snapshot) else None
-    return (
-        marker is not None
-        and marker.fold == FOLD
-        and marker.offset > found.good.offset
-        and log.holds(marker.position())
-    )
+    return marker is not None and marker.stands_for_more(found.good.offset) and log.holds(marker.position())
 
 
 def _snapshot(setting: Setting, path: str, session_id: str) -> Snapshot | CorruptSnapshotError | None:

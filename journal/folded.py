@@ -57,12 +57,7 @@ class FoldedLog:
     def __init__(self, setting: Setting, session_id: str) -> None:
         self.session_id = session_id
         layout = setting.layout
-        self.log = Log(
-            setting.disk,
-            layout.journal(session_id),
-            session_id,
-            durable=setting.durable,
-        )
+        self.log = Log(setting.disk, layout.journal(session_id), session_id, durable=setting.durable)
         self._setting = setting
         self._snapshot_path = layout.snapshot(session_id)
         self._state: Session | None = None

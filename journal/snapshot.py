@@ -31,6 +31,10 @@ class Marker(Struct, kw_only=True):
         """The place in the journal behind the snapshot."""
         return Position(self.version, self.chain.encode(), self.offset)
 
+    def stands_for_more(self, offset: int) -> bool:
+        """Whether it is of this library's fold, and claims records behind a byte of the journal."""
+        return self.fold == FOLD and self.offset > offset
+
 
 class _Marked(SessionDocument, kw_only=True):
     journal: Marker

@@ -2,14 +2,13 @@
 
 import contextlib
 import sqlite3
-import time
 import urllib.parse
 from collections.abc import Iterator
 
 from journal import disk as disks
 from journal.catalog import SCHEMA_VERSION, remove_catalog
 from journal.diagnosis import Diagnosis, Step
-from journal.disk import STALE_AFTER_SECONDS, TEMPORARY, Disk
+from journal.disk import Disk
 from journal.layout import Layout
 
 
@@ -80,9 +79,4 @@ def _sqlite_problem(disk: Disk, path: str) -> str | None:
 
 def stray_temporaries(disk: Disk, layout: Layout) -> list[str]:
     """The paths of temporary files that crashed writers left beside the sessions."""
-    old = time.time() - STALE_AFTER_SECONDS
-    return sorted(
-        entry.path
-        for entry in disk.entries(layout.sessions)
-        if TEMPORARY.fullmatch(entry.name) and entry.status.st_mtime < old
-    )
+    return sorted(entry.path for entry in disk.entries(layout.sessions) if disks.is_stale(entry))

@@ -211,7 +211,12 @@ def _check_journal(log: Log, snapshot: Snapshot | None, verdict: _Verdict) -> in
             f"{error.path}, byte {error.offset}, record {error.seq}: {error.reason}. "
             f"Records 1 to {error.seq - 1} can be trusted, what follows cannot.",
         )
-    elif isinstance(log.rest, TornTail) and marker is not None and _stands_for_more(log, marker):
+    elif (
+        isinstance(log.rest, TornTail)
+        and marker is not None
+        and marker.stands_for_more(log.offset)
+        and log.holds(marker.position())
+    ):
         verdict.wrong(
             "damage",
             f"{log.path}, byte {log.rest.offset}, record {log.version + 1}: {log.rest.reason}; its snapshot "
@@ -235,11 +240,6 @@ def _check_journal(log: Log, snapshot: Snapshot | None, verdict: _Verdict) -> in
         )
         verdict.wrong("altered_snapshot", text)
     return good
-
-
-def _stands_for_more(log: Log, marker: Marker) -> bool:
-    """Whether a snapshot of ours stands for a record behind what can be read."""
-    return marker.fold == FOLD and marker.offset > log.offset and log.holds(marker.position())
 
 
 def _kind_of_damage(log: Log, offset: int) -> Kind:

@@ -4,12 +4,13 @@ import os
 from random import Random
 
 import pytest
-from crash import faults, full, kill, tracing, writers
+from crash import faults, full, kill, soak, tracing, writers
 from crash.campaign import Campaign
 from crash.crew import Crew, Failed
 from crash.deeds import own_document, own_session
 from crash.faulty_disk import Fault, FaultyDisk, Interrupted
 from crash.full_disk import FullDisk, files_of_at_most
+from crash.gauges import Gauge
 from crash.ground import Ground
 from crash.history import look
 from crash.scenarios import SCENARIOS
@@ -28,6 +29,51 @@ def campaign(folder, count, seconds=60.0, seed=1):
 def scenario(name):
     """One of the operations, by its name."""
     return next(each for each in SCENARIOS if each.name == name)
+
+
+# The soak
+
+
+def gauge(memory_mib, open_files):
+    """What a process held, look by look."""
+    gauge = Gauge(0)
+    gauge.memory_bytes, gauge.open_files = [each * soak.MIB for each in memory_mib], open_files
+    return gauge
+
+
+@pytest.mark.parametrize(
+    ("held", "says"),
+    [
+        (gauge([30, 40, 40, 41], [20, 150, 150, 152]), None),
+        (gauge([30, 40, 50, 60], [20, 150, 150, 150]), "20.0 MiB more"),
+        (gauge([30, 40, 40, 40], [20, 30, 40, 60]), "60 open files, 30.0 more"),
+        (gauge([30, 40, 40, 40], [500, 500, 500, 500]), "500 open files"),
+    ],
+    ids=["flat", "memory", "files", "too many files"],
+)
+def test_a_process_that_holds_ever_more_is_noticed(tmp_path, held, says):
+    """Memory beyond what the sessions explain, and files."""
+    short = campaign(tmp_path, None)
+    told = soak._Soak(short, tmp_path, interval=1.0)
+    told.held_bytes = [0, 0, 0, 0]
+    told._check_growth("reader", held)
+    assert len(short.breaches) == (says is not None)
+    assert says is None or says in short.breaches[0]
+
+
+class ForgetfulStore(StateStore):
+    """Acknowledges an append now and then, and makes none."""
+
+    def append(self, session_id, events, **options):
+        if os.urandom(1)[0] < 16:
+            return options["expected_version"] + len(events) if options["expected_version"] > 0 else 1
+        return super().append(session_id, events, **options)
+
+
+def test_a_soak_notices_what_is_lost(tmp_path):
+    short = campaign(tmp_path, None, seconds=2.0)
+    soak.run(short, make_store=ForgetfulStore)
+    assert any("is lost" in breach for breach in short.breaches)
 
 
 # The witness

@@ -355,6 +355,15 @@ def test_marks_are_worked_off_when_the_catalog_has_it_all(folder, two, monkeypat
     assert list(folder.glob(".journal/changed*")) == []
 
 
+def test_a_damaged_catalog_that_cannot_be_removed_is_an_error_of_ours(folder, store, monkeypatch):
+    """Made anew, it is as damaged as before."""
+    store.append("s", [CREATED], expected_version=0)
+    (folder / ".journal" / "catalog.sqlite3").write_bytes(b"no database" * 1000)
+    monkeypatch.setattr("journal.catalog.remove_catalog", lambda *_: None)
+    with pytest.raises(JournalError, match="file is not a database"):
+        store.list_sessions()
+
+
 def test_two_catalogs_do_not_share_the_marks(folder, two):
     """Who has one open that was removed must not take the marks from the one that everybody sees."""
     store, other = two

@@ -42,7 +42,6 @@ CALLS = st.one_of(
     st.tuples(st.just("sync"), FDS),
     st.tuples(st.just("drop_cache"), FDS),
     st.tuples(st.just("status_of"), FDS),
-    st.tuples(st.just("map_first_byte"), FDS),
     st.tuples(st.just("close"), FDS),
     st.tuples(st.just("flock"), FDS, st.sampled_from([LOCK_EX | LOCK_NB, LOCK_SH | LOCK_NB, LOCK_UN])),
     st.tuples(st.just("rename"), PATHS, PATHS),
@@ -92,9 +91,6 @@ class Told:
                 return self._status(answer)
             case "entries":
                 return sorted((entry.name, self._status(entry.status)) for entry in answer)
-            case "map_first_byte":
-                with answer:
-                    return answer[0]
             case "drop_cache" | "overwrite":
                 return None
         return answer

@@ -7,7 +7,6 @@ to fail a call, to run out of room, and to kill its process.
 import errno
 import fcntl
 import itertools
-import mmap
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -186,8 +185,6 @@ class SimulatedDisk(Disk):
                 raise _error(errno.ENOSPC, "write")
         if data:
             self._do(Written(file.inode, offset, data))
-            if offset == 0:
-                self._show_first_byte(file)
         return len(data)
 
     def overwrite(self, path: str, data: bytes) -> None:
@@ -209,8 +206,6 @@ class SimulatedDisk(Disk):
         freed = len(opened.file.data) - size
         self._do(Cut(opened.file.inode, size))
         self._free(freed)
-        if size == 0:
-            self._show_first_byte(opened.file)
 
     def sync(self, fd: int) -> None:  # type: ignore[override]
         file = self._opened(fd).file
@@ -230,23 +225,6 @@ class SimulatedDisk(Disk):
     def status_of(self, fd: int) -> os.stat_result:
         self._call("status_of")
         return _status(self._opened(fd).file)
-
-    def map_first_byte(self, fd: int) -> mmap.mmap:
-        self._call("map_first_byte")
-        file = self._opened(fd).file
-        if not file.data:
-            raise ValueError("cannot mmap an empty file")
-        mapped = mmap.mmap(-1, 1)
-        self.volume.maps.setdefault(file.inode, []).append(mapped)
-        self._show_first_byte(file)
-        return mapped
-
-    def _show_first_byte(self, file: File) -> None:
-        mapped = [each for each in self.volume.maps.get(file.inode, ()) if not each.closed]
-        for each in mapped:
-            each[:1] = file.data[:1] or b"\0"
-        if mapped:
-            self.volume.maps[file.inode] = mapped
 
     def flock(self, fd: int, operation: int) -> None:  # type: ignore[override]
         self._call("flock")

@@ -4,7 +4,6 @@ Everything that happens to it is an operation, and it is the fold of its operati
 copy of where it began, lead to the same volume. What no sync has taken to the disk yet is `pending`.
 """
 
-import mmap
 import stat
 from functools import lru_cache
 from typing import Final, NamedTuple, TypeAlias
@@ -181,10 +180,8 @@ class Volume:
         self.next_inode = ROOT + 1
         self.now_ns = now_ns
         self.log: list[Operation] = []
-        # What dies with the processes: who (process, fd) holds which file's lock and how, and which files'
-        # first bytes are mapped.
+        # What dies with the processes: who (process, fd) holds which file's lock, and how.
         self.locks: dict[int, dict[tuple[int, int], int]] = {}
-        self.maps: dict[int, list[mmap.mmap]] = {}
 
     def copy(self) -> "Volume":
         """The same volume, to go another way; its log begins here."""

@@ -129,11 +129,7 @@ class _Soak:
         grown, allowed = growth(gauge.memory_bytes), growth(self.held_bytes) + SLACK_BYTES
         if grown > allowed:
             self._breach(f"{name} took {grown / MIB:.1f} MiB more, {allowed / MIB:.1f} are explained")
-        # A process that has not opened its share of the sessions by then goes on opening them: on a busy
-        # machine a short run is over before. Growth counts from there on.
-        looks = gauge.open_files
-        full = next((at for at, files in enumerate(looks) if files >= MAX_OPEN + SLACK_FILES), 0)
-        files = growth(looks[full:]) if len(looks) - full >= 4 else 0.0
+        files = growth(gauge.open_files)
         if files > SLACK_FILES or max(gauge.open_files) > MAX_OPEN + MORE_FILES + SLACK_FILES:
             self._breach(f"{name} had {max(gauge.open_files)} open files, {files:.1f} more at the end")
 
