@@ -151,14 +151,15 @@ def _records(numbers: Iterable[int | range]) -> str:
 
 
 def _erased_step(log: Log, found: Found) -> Step | None:
-    if not found.erased:
+    untold = found.erasures.untold
+    if not untold:
         return None
     findings = [
-        f"{log.path}, byte {at}, record {seq}: its content was taken out, and no record says so."
-        for seq, at in itertools.islice(found.erased.values(), _MOST_TOLD)
+        f"{log.path}, byte {each.offset}, record {each.seq}: {each.reason}."
+        for each in itertools.islice(untold.values(), _MOST_TOLD)
     ]
-    if len(found.erased) > _MOST_TOLD:
-        findings.append(f"{log.path}: {len(found.erased) - _MOST_TOLD:,} more such records.")
+    if len(untold) > _MOST_TOLD:
+        findings.append(f"{log.path}: {len(untold) - _MOST_TOLD:,} more such records.")
     remedy = "put on record that it is gone: it cannot come back."
     return Step(kind="erased_record", findings=findings, remedy=remedy, size_bytes=0)
 

@@ -11,10 +11,13 @@ from projections.document import Json
 from projections.events import (
     AgentResponseAdded,
     CustomEvent,
+    Erased,
     Event,
     KnownEvent,
     MetadataSet,
+    SessionForked,
     SessionReplaced,
+    SessionRewound,
     ToolCalled,
     ToolReturned,
     UnknownEvent,
@@ -42,12 +45,16 @@ def encode_event(event: Event) -> bytes:
     """
     if isinstance(event, UnknownEvent):
         raw = _raw_of_unknown(event)
+    elif isinstance(event, Erased):
+        raise InvalidEventError("Erased is what `erase` leaves of an event; it cannot be appended")
     else:
         try:
             if type(event) is SessionReplaced:
                 check_json(event.session.metadata, deepest=MAX_DEPTH + 1)
+            elif type(event) is SessionForked:
+                check_json(event.document and event.document.metadata, deepest=MAX_DEPTH + 1)
             elif type(event) is not UserMessageAdded and type(event) is not AgentResponseAdded:
-                check_json(free_json(event))
+                check_json(free_json(event), deepest=MAX_DEPTH + (type(event) is SessionRewound))
             raw = encode_json(event)
             # What is written must come back as it is: a wrong type, or a tuple for a list, does not.
             if _decode_known(raw) != event:
@@ -140,6 +147,8 @@ def free_json(event: Event) -> Json:
             return event.value
         case CustomEvent():
             return event.data
+        case SessionRewound():
+            return event.metadata
         case ToolCalled():
             return event.arguments
         case ToolReturned():

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from journal.chain import Damage, first_chain, is_erased
+from journal.chain import Damage, first_chain
+from journal.erasures import Erasures
 from journal.errors import CorruptRecordError, CorruptSnapshotError, SessionNotFoundError
 from journal.faults import Fault
 from journal.folded import Setting
@@ -17,7 +18,7 @@ from journal.record import decode_record
 from journal.salvage import Salvage
 from journal.snapshot import FOLD, Snapshot, read_snapshot
 from projections.difference import difference, is_same
-from projections.events import Change, JournalRepaired, Record, SessionCreated
+from projections.events import Change, Record, SessionCreated
 from projections.messages import utc_now
 from projections.session import Session, SessionProjection, apply_event
 
@@ -37,12 +38,12 @@ class Wishes(NamedTuple):
 class Found:
     """What stands in a session's files.
 
-    good     behind the last batch that can be trusted; everything is there, or `problem` says what follows
-    state    the session as it will be when its journal is mended
-    salvage  what can be read behind `good`, where a batch that was acknowledged is damaged
-    begins   how the session begins anew, where its first record is lost
-    known    what the snapshot knows of the records that are lost, as changes
-    erased   the ids of the records without content that no record names, with their numbers and bytes
+    good      behind the last batch that can be trusted; everything is there, or `problem` says what follows
+    state     the session as it will be when its journal is mended
+    salvage   what can be read behind `good`, where a batch that was acknowledged is damaged
+    begins    how the session begins anew, where its first record is lost
+    known     what the snapshot knows of the records that are lost, as changes
+    erasures  the records without content that no record names
     """
 
     state: Session
@@ -56,7 +57,7 @@ class Found:
     is_foreign: bool = False  # the snapshot is another program's, and says what the journal does not
     is_altered: bool = False  # the snapshot, though it names a point of this journal
     known: list[Change] = field(default_factory=list)
-    erased: dict[str, tuple[int, int]] = field(default_factory=dict)
+    erasures: Erasures = field(default_factory=Erasures)
     hopeless: list[str] = field(default_factory=list)
 
     @property
@@ -122,7 +123,7 @@ def _snapshot(setting: Setting, path: str, session_id: str) -> Snapshot | Corrup
 
 def _fold(reader: Reader, session_id: str, found: Found) -> None:
     """Fold batch by batch; raises CorruptRecordError for an event that this library does not understand."""
-    batch: list[tuple[int, Record, bool]] = []
+    batch: list[tuple[int, Record]] = []
     for seq, (offset, line) in enumerate(reader, 1):
         try:
             record = decode_record(line)
@@ -130,15 +131,11 @@ def _fold(reader: Reader, session_id: str, found: Found) -> None:
             raise CorruptRecordError(reader.path, offset, seq, damage.reason) from None
         if not belongs(record, session_id):
             raise CorruptRecordError(reader.path, offset, seq, "it does not begin this session")
-        batch.append((offset, record, is_erased(line)))
+        batch.append((offset, record))
         if seq == reader.position.version:  # the last of its batch
-            for at, record, has_no_content in batch:
+            for at, record in batch:
                 SessionProjection().apply(found.state, record)
-                if has_no_content:
-                    found.erased[record.id] = record.seq, at
-                elif isinstance(record.event, JournalRepaired):
-                    for named in record.event.erased:
-                        found.erased.pop(named, None)
+                found.erasures.see(record, at)
             found.good, batch = reader.position, []
             _compare_snapshot(found)
 

@@ -7,10 +7,11 @@ from journal.chain import Damage
 from journal.errors import CorruptRecordError
 from journal.log import Log
 from journal.record import decode_record
-from projections.events import Record, SessionAdopted, SessionCreated, SessionReplaced
+from projections.events import Erased, Record, SessionAdopted, SessionCreated, SessionForked, SessionReplaced
 from projections.session import SessionProjection
 
-_BEGINNINGS = (SessionCreated, SessionAdopted, SessionReplaced)
+_BEGINNINGS = (SessionCreated, SessionAdopted, SessionReplaced, SessionForked)
+_BEGINNING_TYPES = frozenset(str(kind.__struct_config__.tag) for kind in _BEGINNINGS)
 
 
 def decoded(log: Log) -> Iterator[Record]:
@@ -38,10 +39,20 @@ def begun_by(record: Record) -> str:
 
 
 def belongs(record: Record, session_id: str) -> bool:
-    """Whether a record may stand in a session's journal: the first begins it, and none begins another."""
-    if type(record.event) in _BEGINNINGS:
-        return begun_by(record) == session_id
-    return record.seq > 1
+    """Whether a record may stand in a session's journal: the first begins it, and none begins another.
+
+    A replacement behind the first may name another session: a fork's copies are verbatim.
+    """
+    event = record.event
+    if record.seq > 1:
+        return type(event) not in _BEGINNINGS or type(event) is SessionReplaced or _begins(record, session_id)
+    if type(event) is Erased:
+        return event.was in _BEGINNING_TYPES
+    return type(event) in _BEGINNINGS and _begins(record, session_id)
+
+
+def _begins(record: Record, session_id: str) -> bool:
+    return begun_by(record) == session_id
 
 
 def records_after(log: Log, version: int) -> Iterator[Record]:

@@ -2,7 +2,7 @@
 
 import os
 from binascii import b2a_base64
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from time import time_ns
@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from journal.chain import MAX_TEXT_BYTES, URLSAFE, Damage, base64url
+from journal.chain import MAX_TEXT_BYTES, URLSAFE, Damage, base64url, is_erased
 from journal.errors import InvalidEventError
 from journal.event_json import (
     KNOWN_TYPES,
@@ -21,20 +21,23 @@ from journal.event_json import (
     encode_plain_text,
     free_json,
 )
-from projections.document import parse_document
+from projections.document import SessionDocument, parse_document
 from projections.events import (
     ActivePersonaSet,
     ActiveSeedSet,
     AgentResponseAdded,
     Change,
     CustomEvent,
+    Erased,
     Event,
     MetadataSet,
     ReasoningAdded,
     Record,
     SessionAdopted,
     SessionCreated,
+    SessionForked,
     SessionReplaced,
+    SessionRewound,
     ToolCalled,
     ToolReturned,
     UnknownEvent,
@@ -48,7 +51,10 @@ _UNREADABLE: Final = (msgspec.MsgspecError, ValueError, OverflowError, Recursion
 # Events that the types describe so well that whatever they let through can be folded. Some hold JSON of any
 # shape: too deep for a writer takes more brackets than most have.
 _SETTLED: Final = frozenset(
-    (SessionCreated, ActiveSeedSet, ActivePersonaSet, ToolCalled, ToolReturned, ReasoningAdded, CustomEvent)
+    (
+        *(SessionCreated, ActiveSeedSet, ActivePersonaSet, ToolCalled, ToolReturned, ReasoningAdded),
+        *(CustomEvent, Erased),
+    )
 )
 
 
@@ -142,6 +148,8 @@ def decode_record(line: bytes) -> Record:
             is_settled = event.timestamp is None  # type: ignore[union-attr]
         else:
             is_settled = kind in _SETTLED and line.count(b"[") + line.count(b"{") <= MAX_DEPTH
+        if kind is Erased and not is_erased(line):
+            raise ValueError("it says that it was erased, and has its salt")
         if not is_settled or record.at.tzinfo is not UTC:
             _check_decoded(record.at, event)
     except _UNREADABLE as error:
@@ -163,12 +171,27 @@ def _check_decoded(at: datetime, event: Event) -> None:
             parse_document(event.document)
         case SessionReplaced(session=session):
             check_json(session.metadata, deepest=MAX_DEPTH + 1)
-            moments += [session.created_at, session.updated_at]
-            moments += [message.timestamp for message in session.user_messages]
-            moments += [response.timestamp for response in session.agent_responses]
+            moments += _moments_of(session)
+        case SessionForked(document=document):
+            moments.append(event.created_at)
+            if document is not None:
+                check_json(document.metadata, deepest=MAX_DEPTH + 1)
+                moments += _moments_of(document)
+        case SessionRewound():
+            check_json(event.metadata, deepest=MAX_DEPTH + 1)
+            moments += _moments_of(event)
     for moment in moments:
         if moment.tzinfo is not UTC:
             moment.astimezone(UTC)
+
+
+def _moments_of(state: SessionDocument | SessionRewound) -> Iterator[datetime]:
+    yield state.created_at
+    yield state.updated_at
+    for message in state.user_messages:
+        yield message.timestamp
+    for response in state.agent_responses:
+        yield response.timestamp
 
 
 def _of_newer_version(line: bytes) -> Record | None:

@@ -84,7 +84,8 @@ def _mend_damage(setting: Setting, handle: Handle, found: Found, by: str | None)
         size_bytes=found.size_bytes - offset,
         reason=f"{salvage.faults[0].short()}; {what_stays(found)}",
         quarantine=os.path.basename(kept),
-        erased=tuple(salvage.erased.values()),
+        erased=tuple(record_id for record_id, _ in salvage.erased.values()),
+        erased_types=tuple(was for _, was in salvage.erased.values()),
     )
     before = [_beginning(handle, found, by), [prepare(Change(event=told, at=utc_now()), by)]]
     behind = [prepare(change, by) for change in found.known]
@@ -139,17 +140,19 @@ def _appended_anew(salvage: Salvage) -> Iterator[list[Pending]]:
 
 
 def _note_erased(setting: Setting, handle: Handle, found: Found, by: str | None) -> str | None:
-    if not found.erased:
+    untold = found.erasures.untold
+    if not untold:
         return None
     told = JournalRepaired(
-        offset=min(offset for _, offset in found.erased.values()),
+        offset=min(each.offset for each in untold.values()),
         size_bytes=0,
         reason="content was taken out, and no record said so",
         quarantine="",
-        erased=tuple(found.erased),
+        erased=tuple(untold),
+        erased_types=tuple(each.was for each in untold.values()),
     )
     version = handle.append([Change(event=told, at=utc_now())], ANY, by=by)
-    return f"record {version} says now that the content of {len(found.erased):,} is gone."
+    return f"record {version} says now that the content of {len(untold):,} is gone."
 
 
 def _take_in(setting: Setting, handle: Handle, found: Found, by: str | None) -> str | None:

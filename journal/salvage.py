@@ -28,7 +28,7 @@ from journal.pieces import (
 )
 from journal.reader import Position, lines
 from journal.record import decode_record
-from projections.events import Event, Record, SessionAdopted, SessionCreated, SessionReplaced
+from projections.events import Erased, Event, Record, SessionAdopted, SessionCreated, SessionReplaced
 from projections.session import Session, SessionProjection, apply_event
 
 # A person waits; and a hostile journal may hold millions of lines that no bit restores.
@@ -65,7 +65,7 @@ class Salvage:
 
     stays   the lines behind `good` that continue the chain, in its order; `end` is behind them
     first   where nothing stays, because the first batch is broken: record 1, which is whole
-    erased  the numbers of those among them that lost their content, and their ids
+    erased  the numbers of those among them that lost their content, with their ids and what they were
     known   the version up to which a snapshot of ours knows what the records behind `good` said; 0 for none
     again   records behind the place where the chain breaks off, in the file's order, that are kept all the
             same: `gather` finds them; `readable` is how many there are to keep
@@ -89,7 +89,7 @@ class Salvage:
         self.good = self.end = good
         self.stays: list[Kept] = []
         self.first: Kept | None = None
-        self.erased: dict[int, str] = {}
+        self.erased: dict[int, tuple[str, str]] = {}
         self.again: list[Kept] = []
         self.readable = 0
         self.faults: list[Fault] = []
@@ -203,7 +203,8 @@ class Salvage:
         if found.fault is not None:
             self.faults.append(Fault(found.fault[0], piece.offset, piece.size, record.seq, found.fault[1]))
         if found.is_erased:
-            self.erased[record.seq] = record.id
+            assert isinstance(record.event, Erased)
+            self.erased[record.seq] = record.id, record.event.was
         apply_event(self._state, record.event, record.at)
         self._state.version = record.seq
         self._used.add(found.at)

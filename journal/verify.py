@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal, Self, TypeAlias, get_args
 
-from journal.chain import Damage, is_erased
+from journal.chain import Damage
 from journal.disk import Disk
+from journal.erasures import Erasures
 from journal.errors import CorruptRecordError, CorruptSnapshotError, SessionNotFoundError
 from journal.faults import describe
 from journal.foreign import is_foreign
@@ -18,9 +19,10 @@ from journal.snapshot import FOLD, Marker, Snapshot, read_marker, read_snapshot
 from projections.difference import is_same
 from projections.events import (
     AgentResponseAdded,
+    ContentErased,
+    Erased,
     JournalRepaired,
     SessionAdopted,
-    UnknownEvent,
     UserMessageAdded,
 )
 from projections.session import SessionProjection, apply_event
@@ -177,7 +179,7 @@ def _check_journal(log: Log, snapshot: Snapshot | None, verdict: _Verdict) -> in
             folded = SessionProjection().initial()
         else:
             verdict.note(f"the snapshot of {log.session_id!r} is of another journal and will be rebuilt.")
-    erased: dict[str, tuple[int, int]] = {}
+    erasures = Erasures()
     seq = good = offset = 0
     compared = marker.version if marker is not None and folded is not None else 0
     try:
@@ -194,16 +196,14 @@ def _check_journal(log: Log, snapshot: Snapshot | None, verdict: _Verdict) -> in
                     raise Damage("it does not begin this session", altered=True)
                 case JournalRepaired() | SessionAdopted():
                     verdict.note(f"{log.path}, byte {offset}, record {seq}: {_remark(event)}")
-                    for named in event.erased if isinstance(event, JournalRepaired) else ():
-                        erased.pop(named, None)
-                case UnknownEvent() if is_erased(line):
-                    erased[record.id] = seq, offset
+                    erasures.see(record, offset)
+                case Erased() | ContentErased():
+                    erasures.see(record, offset)
             good = seq
     except Damage as damage:
         verdict.wrong("damage", f"{log.path}, byte {offset}, record {seq}: {damage.reason}.")
-    for number, at in erased.values():
-        text = f"{log.path}, byte {at}, record {number}: its content was taken out, and no record says so."
-        verdict.wrong("erased_record", text)
+    for each in erasures.untold.values():
+        verdict.wrong("erased_record", f"{log.path}, byte {each.offset}, record {each.seq}: {each.reason}.")
     if isinstance(log.rest, CorruptRecordError):
         error = log.rest
         verdict.wrong(

@@ -2,12 +2,14 @@
 
 import re
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
 from projections.document import Json, SessionDocument
-from projections.messages import Moment
+from projections.messages import AgentResponse, Moment, UserMessage
+
+Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 def _tag(class_name: str) -> str:
@@ -109,7 +111,7 @@ class JournalRepaired(_Event, frozen=True, kw_only=True):
     """Damaged bytes were cut from the journal at `offset` and kept in the file `quarantine`.
 
     `erased`: the ids of the records whose content could not be saved; they keep their place in the chain
-    without it.
+    without it. `erased_types`: what they were.
     """
 
     offset: int
@@ -117,6 +119,66 @@ class JournalRepaired(_Event, frozen=True, kw_only=True):
     reason: str
     quarantine: str
     erased: tuple[str, ...] = ()
+    erased_types: tuple[str, ...] = ()
+
+
+class SessionForked(_Event, frozen=True, kw_only=True):
+    """A session began as a copy of another one, up to a version of that.
+
+    It takes the place of the other's first record; the records from 2 to `version` are copies, with the same
+    numbers, ids and digests. So the other's chain can be computed from them:
+    `first_chain` is what it was behind record 1, `chain` what it was at `version`. Of the last copied batch
+    `cut` records were left out. `document` is the state after the first record, where that was a whole one.
+    """
+
+    session_id: str
+    user_id: str
+    created_at: Moment
+    origin: str
+    version: Count
+    chain: str
+    first_chain: str
+    cut: Count = 0
+    document: SessionDocument | None = None
+
+
+class SessionRewound(_Event, frozen=True, kw_only=True):
+    """The session is again what it was at version `to`. The history stays, and this can be rewound, too.
+
+    It says all that it takes to get there from the state before it: of each list how many messages are kept,
+    and which follow those; what of the metadata is set and removed; the rest as it was.
+    """
+
+    to: Count
+    user_id: str
+    created_at: Moment
+    updated_at: Moment
+    active_seed_id: str | None = None
+    active_persona_id: str | None = None
+    user_messages_kept: Count
+    user_messages: list[UserMessage] = []
+    agent_responses_kept: Count
+    agent_responses: list[AgentResponse] = []
+    metadata: dict[str, Json] = {}
+    metadata_removed: list[str] = []
+
+
+class ContentErased(_Event, frozen=True, kw_only=True):
+    """The content of these records was taken out, for good: their numbers, and the types that they had.
+
+    `quarantine`: the files of damaged bytes that went with it, because they might hold some of it.
+    """
+
+    versions: list[Count]
+    types: list[str]
+    reason: str
+    quarantine: list[str] = []
+
+
+class Erased(_Event, frozen=True, kw_only=True):
+    """What stands in the place of an event whose content was taken out: the type that it `was`."""
+
+    was: str
 
 
 class UnknownEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,6 +202,10 @@ KnownEvent = (
     | SessionReplaced
     | SessionAdopted
     | JournalRepaired
+    | SessionForked
+    | SessionRewound
+    | ContentErased
+    | Erased
 )
 Event = KnownEvent | UnknownEvent
 

@@ -13,7 +13,9 @@ from projections.events import (
     ActiveSeedSet,
     AgentResponseAdded,
     Change,
+    ContentErased,
     CustomEvent,
+    Erased,
     Event,
     JournalRepaired,
     MetadataSet,
@@ -21,7 +23,9 @@ from projections.events import (
     Record,
     SessionAdopted,
     SessionCreated,
+    SessionForked,
     SessionReplaced,
+    SessionRewound,
     ToolCalled,
     ToolReturned,
     UnknownEvent,
@@ -346,22 +350,67 @@ def apply_event(session: Session, event: Event, at: datetime) -> None:
         case SessionCreated():
             session.id, session.user_id, session.created_at = event.session_id, event.user_id, at
         case SessionReplaced():
+            session_id = session.id
             session._become(event.session)
+            session.id = session_id or event.session.id  # that of a fork is not what its copies say
+        case Erased():
+            _keep_the_place(session, event.was, at)
+            if event.was in _HOUSEKEEPING:
+                return
         case SessionAdopted():
             session._become(parse_document(event.document))
             return  # housekeeping: the session did not change by it
-        case JournalRepaired() | UnknownEvent():
+        case SessionForked():
+            _begin_fork(session, event)
+            return
+        case SessionRewound():
+            _rewind(session, event)
+            return
+        case JournalRepaired() | ContentErased() | UnknownEvent():
             return
         case unreachable:
             assert_never(unreachable)
     session.updated_at = at
 
 
+# What a session did not change by, as its events' types are stored.
+_HOUSEKEEPING = ("session_adopted", "session_forked", "session_rewound", "journal_repaired", "content_erased")
+
+
+def _keep_the_place(session: Session, was: str, at: datetime) -> None:
+    """A message whose content was erased keeps its place, so that counts and pairing stay."""
+    if was == "user_message_added":
+        list.append(session._user_messages, UserMessage("", at))
+    elif was == "agent_response_added":
+        list.append(session._agent_responses, AgentResponse("", timestamp=at))
+
+
+def _begin_fork(session: Session, event: SessionForked) -> None:
+    if event.document is not None:
+        session._become(event.document)
+    else:
+        session.created_at = session.updated_at = event.created_at
+    session.id, session.user_id = event.session_id, event.user_id
+
+
+def _rewind(session: Session, event: SessionRewound) -> None:
+    # New lists: whoever remembers the old ones by their length must find them as they were.
+    kept, answered = event.user_messages_kept, event.agent_responses_kept
+    session._user_messages = MessageList([*session._user_messages[:kept], *event.user_messages])
+    session._agent_responses = MessageList([*session._agent_responses[:answered], *event.agent_responses])
+    session.user_id, session.created_at = event.user_id, event.created_at
+    session.active_seed_id, session.active_persona_id = event.active_seed_id, event.active_persona_id
+    for key in event.metadata_removed:
+        session.metadata.pop(key, None)
+    session.metadata.update((key, _own(value)) for key, value in event.metadata.items())
+    session.updated_at = event.updated_at
+
+
 class SessionProjection:
     """The fold that gives the current Session."""
 
     name = "session"
-    version = 1
+    version = 2
 
     def initial(self) -> Session:
         """A session of nobody; the first record says whose it is."""

@@ -13,14 +13,18 @@ from projections.events import (
     ActivePersonaSet,
     ActiveSeedSet,
     AgentResponseAdded,
+    ContentErased,
     CustomEvent,
+    Erased,
     JournalRepaired,
     MetadataSet,
     ReasoningAdded,
     Record,
     SessionAdopted,
     SessionCreated,
+    SessionForked,
     SessionReplaced,
+    SessionRewound,
     ToolCalled,
     ToolReturned,
     UnknownEvent,
@@ -124,14 +128,25 @@ def _entries(record: Record) -> Iterator[Entry]:
             yield note(f"Active persona: {persona_id}")
         case CustomEvent(name=name, data=data):
             yield note(name, "" if data is None else _readable(data))
-        case SessionAdopted(document=document):
+        case SessionAdopted(document=text):
             yield note("Adopted from another program's file")
-            yield from _said_in(parse_document(document), seq)
+            yield from _said_in(parse_document(text), seq)
         case SessionReplaced(session=session):
             yield note("The session was set to a new state")
             yield from _said_in(session, seq)
         case JournalRepaired(size_bytes=size_bytes, quarantine=quarantine):
             yield note(f"Journal repaired: {size_bytes} damaged bytes are in {quarantine}")
+        case SessionForked(origin=origin, version=version, document=document):
+            yield note(f"Forked from {origin} at version {version}")
+            if document is not None:
+                yield from _said_in(document, seq)
+        case SessionRewound(to=to):
+            yield note(f"Rewound to version {to}")
+        case ContentErased(versions=versions, reason=reason):
+            number = len(versions)
+            yield note(f"The content of {number} record{'s' * (number != 1)} was erased: {reason}")
+        case Erased(was=was):
+            yield note(f"{was} (its content was erased)")
         case UnknownEvent(type=kind):
             yield note(f"{kind} (an event of a newer version)")
         case unreachable:

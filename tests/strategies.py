@@ -15,6 +15,7 @@ from projections import (
     ActivePersonaSet,
     ActiveSeedSet,
     AgentResponseAdded,
+    ContentErased,
     CustomEvent,
     JournalRepaired,
     MetadataSet,
@@ -22,7 +23,9 @@ from projections import (
     SessionAdopted,
     SessionCreated,
     SessionDocument,
+    SessionForked,
     SessionReplaced,
+    SessionRewound,
     ToolCalled,
     ToolReturned,
     UnknownEvent,
@@ -145,6 +148,7 @@ def known_events() -> st.SearchStrategy[Any]:
     """An event of any known type that may follow a SessionCreated of the session "s"."""
     maybe = st.none() | texts()
     at = st.none() | moments()
+    counts = st.integers(0, 2**63 - 1)
     return st.one_of(
         st.builds(UserMessageAdded, content=texts(), timestamp=at),
         st.builds(
@@ -178,6 +182,40 @@ def known_events() -> st.SearchStrategy[Any]:
             size_bytes=st.integers(0, 2**63 - 1),
             reason=texts(),
             quarantine=texts(),
+        ),
+        st.builds(
+            SessionForked,
+            session_id=st.just("s"),
+            user_id=texts(),
+            created_at=moments(),
+            origin=names(),
+            version=counts,
+            chain=texts(),
+            first_chain=texts(),
+            cut=counts,
+            document=st.none() | documents(),
+        ),
+        st.builds(
+            SessionRewound,
+            to=counts,
+            user_id=texts(),
+            created_at=moments(),
+            updated_at=moments(),
+            active_seed_id=maybe,
+            active_persona_id=maybe,
+            user_messages_kept=st.integers(0, 3),
+            user_messages=st.lists(user_messages(), max_size=2),
+            agent_responses_kept=st.integers(0, 3),
+            agent_responses=st.lists(agent_responses(), max_size=2),
+            metadata=st.dictionaries(texts(), json_values(), max_size=3),
+            metadata_removed=st.lists(texts(), max_size=2),
+        ),
+        st.builds(
+            ContentErased,
+            versions=st.lists(counts, max_size=3),
+            types=st.lists(texts(), max_size=3),
+            reason=texts(),
+            quarantine=st.lists(texts(), max_size=2),
         ),
     )
 

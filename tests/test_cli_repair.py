@@ -98,7 +98,7 @@ def test_damage_in_the_middle_costs_the_damaged_record_and_all_bytes_are_kept(
     assert [step["kind"] for step in found["steps"]] == ["foreign_edit"]
     assert kept(folder) == b"".join(lines[3:])
     assert journal_of(folder).read_bytes().startswith(b"".join(lines[:3]))
-    assert messages(folder) == ["one", "two", "four"]
+    assert messages(folder) == ["one", "two", "", "four"]
     assert is_whole(folder)
     assert call(folder, "say", "s", "on").stdout == "7\n"
 

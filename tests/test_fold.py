@@ -11,13 +11,16 @@ from hypothesis import strategies as st
 
 from journal import AgentResponse, Session, UserMessage
 from projections import (
+    ContentErased,
     CustomEvent,
     JournalRepaired,
     MetadataSet,
     SessionAdopted,
     SessionCreated,
+    SessionForked,
     SessionProjection,
     SessionReplaced,
+    SessionRewound,
     Transcript,
     UnknownEvent,
     UserMessageAdded,
@@ -101,8 +104,13 @@ def test_every_record_sets_updated_at_housekeeping_excepted(history):
     for each in history:
         before = state.updated_at
         state = SessionProjection().apply(state, each)
-        if isinstance(each.event, JournalRepaired | UnknownEvent):
+        if isinstance(each.event, JournalRepaired | ContentErased | UnknownEvent):
             assert state.updated_at == before
+        elif isinstance(each.event, SessionRewound):
+            assert state.updated_at == each.event.updated_at
+        elif isinstance(each.event, SessionForked):
+            begun = each.event.document
+            assert state.updated_at == (begun.updated_at if begun else each.event.created_at)
         elif isinstance(each.event, SessionAdopted):
             adopted = msgspec.json.decode(each.event.document)["updated_at"]
             assert state.updated_at == datetime.fromisoformat(adopted)

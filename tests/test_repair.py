@@ -252,17 +252,18 @@ def test_every_flipped_bit_behind_the_first_batch_is_turned_back(data):
 # Each kind
 
 
-def test_edited_content_loses_its_place_in_the_session_and_not_in_the_chain(store):
+def test_edited_content_is_lost_and_its_record_keeps_its_place(store):
     """Numbers, hashes and proof of all others stay; the edited words become nobody's."""
     lines = spoken("one", "two", "three", "four")
     mended = Mended(store, b"".join(lines).replace(b'"two"', b'"2wo"'))
 
     assert mended.kinds == ["foreign_edit"]
-    assert mended.said == ["one", "three", "four"]
+    assert mended.said == ["one", "", "three", "four"]
     assert [line + b"\n" for line in mended.lines[:2]] == lines[:2]
     assert [line + b"\n" for line in mended.lines[3:5]] == lines[3:5]
     assert mended.records[2]["event"] == {"type": "erased", "was": "user_message_added"}
     assert mended.told["erased"] == [mended.records[2]["id"]]
+    assert mended.told["erased_types"] == ["user_message_added"]
     assert any("repaired: record 3" in note for note in store.verify("s").notes)
 
 
@@ -428,7 +429,7 @@ def test_an_event_that_this_library_does_not_understand_loses_its_content_alone(
     assert mended.kinds == ["unreadable_event"]
     assert "content" in mended.plan.steps[0].findings[0]
     assert mended.told["erased"] == [mended.records[2]["id"]]
-    assert mended.said == ["one", "two"]
+    assert mended.said == ["one", "", "two"]
 
 
 def test_a_record_that_is_no_utf8_is_damage(store):

@@ -12,7 +12,9 @@ from projections.events import (
     ActivePersonaSet,
     ActiveSeedSet,
     AgentResponseAdded,
+    ContentErased,
     CustomEvent,
+    Erased,
     Event,
     JournalRepaired,
     MetadataSet,
@@ -20,7 +22,9 @@ from projections.events import (
     Record,
     SessionAdopted,
     SessionCreated,
+    SessionForked,
     SessionReplaced,
+    SessionRewound,
     ToolCalled,
     ToolReturned,
     UnknownEvent,
@@ -35,7 +39,10 @@ _COLORS = {
     "tool_called": "yellow",
     "tool_returned": "yellow",
     "journal_repaired": "red",
+    "content_erased": "red",
     "erased": "red",
+    "session_rewound": "blue",
+    "session_forked": "blue",
 }
 _MAX_JSON_PREVIEW = 2000
 
@@ -91,6 +98,14 @@ def gist(event: Event) -> str:
             return f"another program's file of {len(event.document.encode()):,} bytes"
         case JournalRepaired():
             return f"{event.size_bytes:,} bytes cut at byte {event.offset:,}: {event.reason}"
+        case SessionForked():
+            return f"of {event.origin} at version {event.version}, for {event.user_id}"
+        case SessionRewound():
+            return f"to version {event.to}"
+        case ContentErased():
+            return f"records {', '.join(map(str, event.versions))}: {event.reason}"
+        case Erased():
+            return f"it was {event.was}"
         case UnknownEvent():
             return event.raw[:_MAX_JSON_PREVIEW].decode(errors="replace")
         case unreachable:

@@ -69,7 +69,7 @@ class Subject:
 
     @cached_property
     def unproven(self) -> list[range]:
-        """The bytes that no hash covers: of an erased record, what it `was`."""
+        """The bytes that are in no hash of their own record: of an erased one, what it `was`."""
         found, at = [], 0
         for line in self.data.splitlines(keepends=True):
             if is_erased(line):
@@ -101,7 +101,7 @@ def made_up() -> tuple[Subject, Subject]:
         [(head(id=b"e"), SAID)],
         [
             b'{"type":"journal_repaired","offset":0,"size_bytes":0,"reason":"its content was altered",'
-            b'"quarantine":"","erased":["e"]}'
+            b'"quarantine":"","erased":["e"],"erased_types":["user_message_added"]}'
         ],
         [b'{"type":"active_seed_set","seed_id":"s-1"}', SAID],
     )
