@@ -20,6 +20,7 @@ from projections.document import Json
 from projections.events import Change, Event, Record
 from projections.projection import Projection
 from projections.session import Session
+from projections.timeline import Timeline
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -141,6 +142,10 @@ class AsyncStateStore:
     ) -> State | None:
         """As StateStore.project."""
         return await self._in_thread(self._store.project, projection, session_id, at=at)
+
+    async def timeline(self, session_id: str) -> Timeline:
+        """As StateStore.timeline."""
+        return await self._in_thread(self._store.timeline, session_id)
 
     async def verify(self, session_id: str | None = None) -> Report:
         """As StateStore.verify."""

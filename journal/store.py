@@ -39,6 +39,7 @@ from projections.events import Change, Event, Record, SessionAdopted
 from projections.messages import utc_now
 from projections.projection import Projection
 from projections.session import Session, SessionProjection
+from projections.timeline import Timeline
 
 T = TypeVar("T")
 State = TypeVar("State")
@@ -258,6 +259,13 @@ class StateStore:
                 session_id, f"it is at version {version}, {at} is yet to come", exists=True
             )
         return state
+
+    def timeline(self, session_id: str) -> Timeline:
+        """Every state that the session ever had, at random access: see Timeline.
+
+        Reads the journal once, as it is now. Raises SessionNotFoundError, CorruptRecordError.
+        """
+        return Timeline(self.records(session_id))
 
     def verify(self, session_id: str | None = None) -> Report:
         """Check a session, or all: every hash, link and number, and the snapshot. Writes nothing.

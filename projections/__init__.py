@@ -29,6 +29,7 @@ from projections.messages import AgentResponse, UserMessage
 from projections.projection import Projection, fold
 from projections.session import Session, SessionProjection
 from projections.summary import SessionSummary
+from projections.timeline import Timeline
 from projections.transcript import Transcript
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "SessionReplaced",
     "SessionRewound",
     "SessionSummary",
+    "Timeline",
     "ToolCalled",
     "ToolReturned",
     "Transcript",

@@ -62,6 +62,7 @@ PROJECTIONS = [
     "SessionReplaced",
     "SessionRewound",
     "SessionSummary",
+    "Timeline",
     "ToolCalled",
     "ToolReturned",
     "Transcript",
