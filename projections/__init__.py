@@ -26,12 +26,14 @@ from projections.events import (
     UserMessageAdded,
 )
 from projections.messages import AgentResponse, UserMessage
+from projections.paths import ABSENT, parse_path, path_text, value_at
 from projections.projection import Projection, fold
 from projections.session import Session, SessionProjection
 from projections.summary import SessionSummary
 from projections.transcript import Transcript
 
 __all__ = [
+    "ABSENT",
     "ActivePersonaSet",
     "ActiveSeedSet",
     "AgentResponse",
@@ -63,4 +65,7 @@ __all__ = [
     "UserMessageAdded",
     "difference",
     "fold",
+    "parse_path",
+    "path_text",
+    "value_at",
 ]

@@ -39,6 +39,7 @@ JOURNAL = [
     "VersionConflictError",
 ]
 PROJECTIONS = [
+    "ABSENT",
     "ActivePersonaSet",
     "ActiveSeedSet",
     "AgentResponse",
@@ -70,6 +71,9 @@ PROJECTIONS = [
     "UserMessageAdded",
     "difference",
     "fold",
+    "parse_path",
+    "path_text",
+    "value_at",
 ]
 
 
