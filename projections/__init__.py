@@ -26,6 +26,7 @@ from projections.events import (
     UserMessageAdded,
 )
 from projections.messages import AgentResponse, UserMessage
+from projections.paths import ABSENT, parse_path, path_text, value_at
 from projections.projection import Projection, fold
 from projections.session import Session, SessionProjection
 from projections.summary import SessionSummary
@@ -33,6 +34,7 @@ from projections.timeline import Timeline
 from projections.transcript import Transcript
 
 __all__ = [
+    "ABSENT",
     "ActivePersonaSet",
     "ActiveSeedSet",
     "AgentResponse",
@@ -65,4 +67,7 @@ __all__ = [
     "UserMessageAdded",
     "difference",
     "fold",
+    "parse_path",
+    "path_text",
+    "value_at",
 ]

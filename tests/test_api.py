@@ -39,6 +39,7 @@ JOURNAL = [
     "VersionConflictError",
 ]
 PROJECTIONS = [
+    "ABSENT",
     "ActivePersonaSet",
     "ActiveSeedSet",
     "AgentResponse",
@@ -71,6 +72,9 @@ PROJECTIONS = [
     "UserMessageAdded",
     "difference",
     "fold",
+    "parse_path",
+    "path_text",
+    "value_at",
 ]
 
 

@@ -36,30 +36,18 @@ def session_json(store: "StateStore", where: Address) -> str:
     return document_json(session).decode()
 
 
-def part_of(value: Any, path: str) -> Any:
-    """The part of a JSON value at `a.b.0`, or at a JSON pointer `/a/b/0`. Raises NoSuchPart."""
-    for number, step in enumerate(steps := _steps(path)):
-        where = ".".join(steps[:number]) or "the session"
-        if isinstance(value, dict) and step in value:
-            value = value[step]
-        elif isinstance(value, list):
-            value = _item(value, step, where)
-        else:
-            raise NoSuchPart(f"there is no {step!r} in {where}: {_contents(value)}")
+def part_of(value: Any, text: str) -> Any:
+    """The part of a JSON value at a path. Raises NoSuchPart."""
+    from projections.paths import ABSENT, child, parse_path, path_text
+
+    path = parse_path(text)
+    for number, step in enumerate(path):
+        inner = child(value, step)
+        if inner is ABSENT:
+            where = path_text(path[:number]) or "the session"
+            raise NoSuchPart(f"there is no {str(step)!r} in {where}: {_contents(value)}")
+        value = inner
     return value
-
-
-def _steps(path: str) -> list[str]:
-    if path.startswith("/"):
-        return [step.replace("~1", "/").replace("~0", "~") for step in path[1:].split("/")]
-    return path.split(".") if path else []
-
-
-def _item(value: list[Any], step: str, where: str) -> Any:
-    try:
-        return value[int(step)]
-    except (ValueError, IndexError):
-        raise NoSuchPart(f"there is no {step!r} in {where}: {_contents(value)}") from None
 
 
 def _contents(value: Any) -> str:
