@@ -29,11 +29,12 @@ ABSENT: Final = Absent.ABSENT
 # What a path leads to, before it is made JSON: messages and moments as the session holds them.
 Part: TypeAlias = Json | datetime | UserMessage | AgentResponse | list[UserMessage] | list[AgentResponse]
 
-_FIELDS: Final = (
+DOCUMENT_FIELDS: Final = (
     *("id", "user_id", "user_messages", "agent_responses", "active_seed_id", "active_persona_id"),
     *("created_at", "updated_at", "metadata"),
 )
-FIELDS: Final = (*_FIELDS, "version")
+"""The keys of a session's JSON document."""
+FIELDS: Final = (*DOCUMENT_FIELDS, "version")
 """What a path may begin with: the keys of the document, and `version`, which the document has not."""
 
 # As JSON writes it, so that a number is read and printed as one and the same text.
@@ -74,7 +75,9 @@ def value_at(session: Session, path: Path) -> Json | Absent:
 def part_at(session: Session, path: Path) -> Part | Absent:
     """As `value_at`, but as the session holds it, not as JSON: whatever its size, it costs the same."""
     if not path:
-        return {name: to_json(each) for name in _FIELDS if (each := _field(session, name)) is not ABSENT}
+        return {
+            name: to_json(each) for name in DOCUMENT_FIELDS if (each := _field(session, name)) is not ABSENT
+        }
     part: Part | Absent = _field(session, path[0])
     for step in path[1:]:
         part = child(part, step)

@@ -70,7 +70,7 @@ def test_rewinds_of_rewinds_are_the_same_in_the_timeline(data):
 
     for n in range(1, len(history) + 1):
         assert contents(timeline[n]) == contents(folded(history, n))
-        assert timeline.user_messages.length(n) == len(timeline[n].user_messages)
+        assert timeline.history.user_messages.length(n) == len(timeline[n].user_messages)
 
 
 @given(histories(), moments())
@@ -155,9 +155,9 @@ def test_memory_is_in_proportion_to_the_history():
         history = talk(*events)
         gc.collect()
         timeline = Timeline(history)
-        kept = sum(len(span.items) for span in timeline.user_messages._spans)
-        kept += sum(len(keyframe.metadata) for keyframe in timeline._keyframes)
-        return kept + len(timeline._settings) + sys.getsizeof(timeline.records) // 8
+        kept = sum(len(span.items) for span in timeline.history.user_messages._spans)
+        kept += sum(len(keyframe.metadata) for keyframe in timeline.history._keyframes)
+        return kept + len(timeline.history._settings) + sys.getsizeof(timeline.records) // 8
 
     assert objects(800) < 2.5 * objects(400)
 
