@@ -14,8 +14,11 @@ from typing import Any, Final, Literal, ParamSpec, Self, TypeVar, overload
 from journal.catalog import SessionPage
 from journal.commits import Commits
 from journal.diagnosis import Diagnosis
+from journal.erase import Erasure
+from journal.handle import ANY
 from journal.store import StateStore, as_changes
 from journal.verify import Report
+from projections.comparison import Comparison
 from projections.document import Json
 from projections.events import Change, Event, Record
 from projections.projection import Projection
@@ -146,6 +149,47 @@ class AsyncStateStore:
     async def timeline(self, session_id: str) -> Timeline:
         """As StateStore.timeline."""
         return await self._in_thread(self._store.timeline, session_id)
+
+    async def fork(
+        self, session_id: str, at: int | datetime | None = None, *, new_id: str | None = None
+    ) -> Session:
+        """As StateStore.fork."""
+        return await self._in_thread(self._store.fork, session_id, at, new_id=new_id)
+
+    async def rewind(self, session_id: str, to: int | datetime, *, expected_version: int = ANY) -> int:
+        """As StateStore.rewind."""
+        return await self._in_thread(self._store.rewind, session_id, to, expected_version=expected_version)
+
+    async def erase(
+        self,
+        session_id: str,
+        versions: Iterable[int],
+        *,
+        reason: str,
+        by: str | None = None,
+        dry_run: bool = False,
+    ) -> list[Erasure]:
+        """As StateStore.erase."""
+        return await self._in_thread(
+            self._store.erase, session_id, versions, reason=reason, by=by, dry_run=dry_run
+        )
+
+    async def erase_user(
+        self, user_id: str, *, reason: str, by: str | None = None, dry_run: bool = False
+    ) -> list[Erasure]:
+        """As StateStore.erase_user."""
+        return await self._in_thread(self._store.erase_user, user_id, reason=reason, by=by, dry_run=dry_run)
+
+    async def compare(
+        self,
+        session_id: str,
+        other_id: str,
+        *,
+        at: int | datetime | None = None,
+        other_at: int | datetime | None = None,
+    ) -> Comparison:
+        """As StateStore.compare."""
+        return await self._in_thread(self._store.compare, session_id, other_id, at=at, other_at=other_at)
 
     async def verify(self, session_id: str | None = None) -> Report:
         """As StateStore.verify."""

@@ -147,6 +147,17 @@ class Catalog:
             lambda database: [row[0] for row in database.execute("select id from session order by id")]
         )
 
+    def origins(self) -> dict[str, str]:
+        """Of each fork, the session that it is a fork of."""
+        query = "select summary from session where problem is null"
+
+        def ask(database: sqlite3.Connection) -> dict[str, str]:
+            rows = database.execute(query).fetchall()
+            found = _decode(b"[%b]" % b",".join(summary for (summary,) in rows))
+            return {each.id: each.origin for each in found if each.origin is not None}
+
+        return self._ask(ask)
+
     def close(self) -> None:
         """Close the database."""
         with self._mutex:

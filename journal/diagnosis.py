@@ -1,13 +1,14 @@
 """Diagnosis: what is wrong with a session, and what would mend it. Changes nothing."""
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from journal.errors import CorruptSnapshotError
 from journal.event_json import event_type
 from journal.examination import Found, Wishes, examine
+from journal.faults import MOST_TOLD, records_text
 from journal.faults import Kind as JournalKind
 from journal.folded import Setting
 from journal.log import Log
@@ -24,9 +25,6 @@ SnapshotKind: TypeAlias = Literal[
 ]
 StoreKind: TypeAlias = Literal["broken_catalog", "stray_temporaries"]
 Kind: TypeAlias = JournalKind | Literal["erased_record"] | SnapshotKind | StoreKind
-
-# So many bad places, and so many spans of records, are told one by one.
-_MOST_TOLD: Final = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,9 +86,9 @@ def _journal_step(log: Log, found: Found) -> Step | None:
     if found.salvage is None:
         return None
     faults = found.salvage.faults
-    findings = [fault.sentence(log.path) for fault in faults[:_MOST_TOLD]]
-    if len(faults) > _MOST_TOLD:
-        findings.append(f"{log.path}: {len(faults) - _MOST_TOLD:,} more bad places behind these.")
+    findings = [fault.sentence(log.path) for fault in faults[:MOST_TOLD]]
+    if len(faults) > MOST_TOLD:
+        findings.append(f"{log.path}: {len(faults) - MOST_TOLD:,} more bad places behind these.")
     kept = f"keep its {size:,} bytes from byte {found.good.offset:,} on in quarantine"
     remedy = f"{kept}; {what_stays(found)}{'; the repair goes on record' * found.has_journal}."
     return Step(kind=faults[0].kind, findings=findings, remedy=remedy, size_bytes=size)
@@ -112,7 +110,7 @@ def what_stays(found: Found) -> str:
 
 def _outcome(found: Found, salvage: Salvage) -> Iterator[str]:
     if salvage.erased:
-        yield f"of {_records(salvage.erased)} only the hashes stay"
+        yield f"of {records_text(salvage.erased)} only the hashes stay"
     if salvage.first is not None:
         yield "record 1 begins the session anew"
     elif found.begins == "created":
@@ -120,7 +118,7 @@ def _outcome(found: Found, salvage: Salvage) -> Iterator[str]:
     elif found.begins == "adopted":
         yield "the session goes on from its snapshot, which nothing proves"
     if salvage.again:
-        behind = _records(kept.piece.seq for kept in salvage.again)
+        behind = records_text(kept.piece.seq for kept in salvage.again)
         yield f"{behind} from behind the damage appended anew, proven by the hash of the content alone"
     elif salvage.readable and not found.known:
         yield f"{salvage.readable:,} behind the damage that can be read, but not proven, given up"
@@ -128,26 +126,9 @@ def _outcome(found: Found, salvage: Salvage) -> Iterator[str]:
         events = ", ".join(event_type(change.event) for change in found.known)
         yield f"what the snapshot knows of the rest is appended ({events}), which nothing proves"
     if salvage.lost:
-        yield f"lost: {_records(salvage.lost)}"
+        yield f"lost: {records_text(salvage.lost)}"
     elif not salvage.erased:
         yield "nothing that was acknowledged is lost"
-
-
-def _records(numbers: Iterable[int | range]) -> str:
-    """Numbers in words: record 4; 4 records (2, 7 to 9)."""
-    spans: list[list[int]] = []
-    for each in numbers:
-        start, stop = (each.start, each.stop) if isinstance(each, range) else (each, each + 1)
-        if spans and spans[-1][1] == start:
-            spans[-1][1] = stop
-        else:
-            spans.append([start, stop])
-    number = sum(stop - start for start, stop in spans)
-    if number == 1:
-        return f"record {spans[0][0]}"
-    told = [f"{start} to {stop - 1}" if stop - start > 1 else f"{start}" for start, stop in spans]
-    more = ["…"] * (len(told) > _MOST_TOLD)
-    return f"{number:,} records ({', '.join(told[:_MOST_TOLD] + more)})"
 
 
 def _erased_step(log: Log, found: Found) -> Step | None:
@@ -156,10 +137,10 @@ def _erased_step(log: Log, found: Found) -> Step | None:
         return None
     findings = [
         f"{log.path}, byte {each.offset}, record {each.seq}: {each.reason}."
-        for each in itertools.islice(untold.values(), _MOST_TOLD)
+        for each in itertools.islice(untold.values(), MOST_TOLD)
     ]
-    if len(untold) > _MOST_TOLD:
-        findings.append(f"{log.path}: {len(untold) - _MOST_TOLD:,} more such records.")
+    if len(untold) > MOST_TOLD:
+        findings.append(f"{log.path}: {len(untold) - MOST_TOLD:,} more such records.")
     remedy = "put on record that it is gone: it cannot come back."
     return Step(kind="erased_record", findings=findings, remedy=remedy, size_bytes=0)
 

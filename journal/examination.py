@@ -212,7 +212,7 @@ def _real_session(setting: Setting, log: Log) -> str | None:
     assert log.fd is not None
     _, line = next(lines(setting.disk, log.fd, 0), (0, b""))
     try:
-        said = begun_by(decode_record(line))
+        said = begun_by(decode_record(line).event)
     except (Damage, UnicodeDecodeError):  # it is not checked yet: it may be anything
         return None
     return said if said != log.session_id and fits(line, 1, first_chain(said)) else None

@@ -1,6 +1,7 @@
 """Faults: the bad places of a journal, each in a word and in a sentence."""
 
-from typing import Any, Literal, NamedTuple, TypeAlias
+from collections.abc import Iterable
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -17,6 +18,9 @@ Kind: TypeAlias = Literal[
     "unreadable_event",
     "newer_format",
 ]
+
+# So many bad places, and so many spans of records, are told one by one.
+MOST_TOLD: Final = 10
 
 
 class Fault(NamedTuple):
@@ -55,3 +59,20 @@ def describe(data: bytes) -> tuple[Kind, str]:
             f"its format is version {version}, this library reads {FORMAT_VERSION}: update session-journal"
         )
     return "foreign_edit", "a line of JSON that is no record" if data else "an empty line"
+
+
+def records_text(numbers: Iterable[int | range]) -> str:
+    """Numbers in words: record 4; 4 records (2, 7 to 9)."""
+    spans: list[list[int]] = []
+    for each in numbers:
+        start, stop = (each.start, each.stop) if isinstance(each, range) else (each, each + 1)
+        if spans and spans[-1][1] == start:
+            spans[-1][1] = stop
+        else:
+            spans.append([start, stop])
+    number = sum(stop - start for start, stop in spans)
+    if number == 1:
+        return f"record {spans[0][0]}"
+    told = [f"{start} to {stop - 1}" if stop - start > 1 else f"{start}" for start, stop in spans]
+    more = ["…"] * (len(told) > MOST_TOLD)
+    return f"{number:,} records ({', '.join(told[:MOST_TOLD] + more)})"

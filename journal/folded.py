@@ -18,6 +18,7 @@ from journal.errors import (
 from journal.foreign import is_foreign
 from journal.history import decoded
 from journal.layout import Layout
+from journal.lineage import origin_of
 from journal.log import Log
 from journal.reader import Position, beginning
 from journal.snapshot import FOLD, Snapshot, read_snapshot, write_snapshot
@@ -96,9 +97,9 @@ class FoldedLog:
             state = self.read()
             if state is None:
                 return None
-            return summarize(
-                state, size_bytes=self._adopting.size_bytes if self._adopting else self.log.size()
-            )
+            if self._adopting:
+                return summarize(state, size_bytes=self._adopting.size_bytes)
+            return summarize(state, size_bytes=self.log.size(), origin=origin_of(self.log.first_line()))
 
     def adopting(self) -> str | None:
         """The text of another program's session file, while there is no record beside it."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from journal import disk as disks
-from journal.chain import event_bytes, outline
+from journal.chain import Damage, event_bytes, outline
 from journal.edits import edits, is_edited
 from journal.errors import (
     CorruptRecordError,
@@ -22,15 +22,17 @@ from journal.errors import (
     VersionConflictError,
 )
 from journal.folded import FoldedLog
+from journal.history import begun_by
 from journal.quarantine import keep
-from journal.reader import TornTail
-from journal.record import Pending, prepare
+from journal.reader import Reader, TornTail, beginning
+from journal.record import Pending, decode_record, prepare
 from journal.tombstones import Tombstone, add_tombstone
 from projections.difference import difference
 from projections.document import parse_document
 from projections.events import Change, JournalRepaired, SessionAdopted, SessionCreated, SessionReplaced
 from projections.messages import utc_now
-from projections.session import Session, apply_event
+from projections.rewind import rewound
+from projections.session import Session, SessionProjection, apply_event
 
 ANY: Final = -1
 """`expected_version=ANY`: the caller does not care what others wrote."""
@@ -73,9 +75,10 @@ class Handle(FoldedLog):
                 raise InvalidEventError(
                     f"session {self.session_id!r} is new, its first event must be SessionCreated"
                 )
+            for change in changes:
+                if (begun := begun_by(change.event)) and begun != self.session_id:
+                    raise InvalidEventError(f"the events are of session {begun!r}, not {self.session_id!r}")
             self._fold(state, changes)
-            if state.id != self.session_id:
-                raise InvalidEventError(f"the events are of session {state.id!r}, not {self.session_id!r}")
             return self._write(state, batch)
 
     def save(self, session: Session, expected: int, *, by: str | None = None) -> int:
@@ -161,6 +164,38 @@ class Handle(FoldedLog):
                 pause = min(pause * 2, 0.05)
             finally:
                 lent._unsaved = None
+
+    def rewind(self, to: int, expected: int, *, by: str | None = None, cause: str | None = None) -> int:
+        """Make the session again what it was at a version. See StateStore.rewind."""
+        log = self.log
+        with log.existing:
+            if self.read() is None:
+                raise SessionNotFoundError(self.session_id)
+            state, known = self._begin()
+            if expected != ANY and expected not in known:
+                raise VersionConflictError(self.session_id, log.version, expected)
+            if not 1 <= to <= log.version:
+                detail = f"its versions are 1 to {log.version}" if log.version else "it has no history yet"
+                raise SessionNotFoundError(self.session_id, f"{detail}; there is no {to}", exists=True)
+            then = self._as_of(to)
+            change = Change(event=rewound(state, then), at=utc_now())
+            batch = [prepare(change, by, cause=cause)]
+            self._fold(state, [change])
+            return self._write(state, batch)
+
+    def _as_of(self, version: int) -> Session:
+        """The session as it was at a version that was read already."""
+        assert self.log.fd is not None
+        state = SessionProjection().initial()
+        lines = Reader(self._setting.disk, self.log.fd, self.log.path, beginning(self.session_id))
+        for seq, (offset, line) in enumerate(lines, 1):
+            try:
+                SessionProjection().apply(state, decode_record(line))
+            except (Damage, ValueError) as error:
+                raise CorruptRecordError(self.log.path, offset, seq, str(error)) from None
+            if seq == version:
+                break
+        return state
 
     def delete(self, *, by: str | None, why: str | None) -> bool:
         """Remove the journal and the snapshot, and leave a tombstone. See StateStore.delete_session."""

@@ -7,11 +7,21 @@ from journal.chain import Damage
 from journal.errors import CorruptRecordError
 from journal.log import Log
 from journal.record import decode_record
-from projections.events import Erased, Record, SessionAdopted, SessionCreated, SessionForked, SessionReplaced
-from projections.session import SessionProjection
+from projections.document import parse_document
+from projections.events import (
+    Erased,
+    Event,
+    Record,
+    SessionAdopted,
+    SessionCreated,
+    SessionForked,
+    SessionReplaced,
+)
 
-_BEGINNINGS = (SessionCreated, SessionAdopted, SessionReplaced, SessionForked)
-_BEGINNING_TYPES = frozenset(str(kind.__struct_config__.tag) for kind in _BEGINNINGS)
+_BEGINNING_TYPES = frozenset(
+    str(kind.__struct_config__.tag)
+    for kind in (SessionCreated, SessionAdopted, SessionReplaced, SessionForked)
+)
 
 
 def decoded(log: Log) -> Iterator[Record]:
@@ -31,28 +41,29 @@ def decoded(log: Log) -> Iterator[Record]:
         yield record
 
 
-def begun_by(record: Record) -> str:
-    """The id of the session that a record begins; nothing where it begins none."""
-    if type(record.event) not in _BEGINNINGS:
-        return ""
-    return SessionProjection().apply(SessionProjection().initial(), record).id
+def begun_by(event: Event) -> str:
+    """The id of the session that an event begins; nothing where it begins none."""
+    match event:
+        case SessionCreated() | SessionForked():
+            return event.session_id
+        case SessionReplaced():
+            return event.session.id
+        case SessionAdopted():
+            return parse_document(event.document).id
+        case _:
+            return ""
 
 
 def belongs(record: Record, session_id: str) -> bool:
-    """Whether a record may stand in a session's journal: the first begins it, and none begins another.
+    """Whether a record may stand in a session's journal: the first one begins it.
 
-    A replacement behind the first may name another session: a fork's copies are verbatim.
+    A later beginning changes what the session says, and not which one it is: a fork's copies are verbatim.
     """
-    event = record.event
     if record.seq > 1:
-        return type(event) not in _BEGINNINGS or type(event) is SessionReplaced or _begins(record, session_id)
-    if type(event) is Erased:
-        return event.was in _BEGINNING_TYPES
-    return type(event) in _BEGINNINGS and _begins(record, session_id)
-
-
-def _begins(record: Record, session_id: str) -> bool:
-    return begun_by(record) == session_id
+        return True
+    if isinstance(record.event, Erased):
+        return record.event.was in _BEGINNING_TYPES
+    return begun_by(record.event) == session_id
 
 
 def records_after(log: Log, version: int) -> Iterator[Record]:

@@ -4,7 +4,7 @@ import contextlib
 import errno
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from time import monotonic
 from typing import Final, NoReturn
 
@@ -20,7 +20,7 @@ from journal.errors import (
     UnsafePathError,
 )
 from journal.quarantine import keep
-from journal.reader import MAX_BATCH_BYTES, Position, Reader, TornTail, beginning
+from journal.reader import MAX_BATCH_BYTES, Position, Reader, TornTail, beginning, lines
 from journal.record import Pending, encode_batch
 from journal.shared_file import Busy, SharedFile
 
@@ -133,6 +133,14 @@ class Log(SharedFile):
             and b',"chain":"%b","salt":' % position.chain in line
             and line.endswith(b"}\n")
         )
+
+    def first_line(self) -> bytes:
+        """The first record's line, unchecked; of a long one the beginning, where that is no fork's."""
+        assert self.fd is not None
+        start = self.disk.read(self.fd, 1024, 0)
+        if b'"event":{"type":"session_created"' not in start:
+            start = next((line for _, line in lines(self.disk, self.fd, 0)), b"")
+        return start.partition(b"\n")[0]
 
     def _last_line_before(self, end: int) -> bytes:
         assert self.fd is not None
@@ -268,6 +276,20 @@ class Log(SharedFile):
         self.disk.sync(self.fd)
         self._size, self.rest = end, None
         return path
+
+    def replace(self, pieces: Iterable[bytes], *, durable: bool) -> None:
+        """Put a whole new journal in the place of this one: after a crash there is the one or the other.
+
+        A new file, not the old one written over: whoever had read it must notice that what it read is void.
+        """
+
+        def each() -> Iterator[bytes]:
+            yield from pieces
+            if self.size():
+                self.retract()
+
+        self._is_new = False  # what is at the path from now on is not the empty file that was made here
+        disks.replace_file(self.disk, self.path, each(), durable=durable)
 
     def remove(self) -> None:
         """Remove the file; for good when this returns, if the log is durable."""

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from journal.chain import base64url, check_lines
 from journal.disk import Disk, chunks
 from journal.reader import lines
+from journal.rechain import without_content
 from journal.record import Pending
 
 _RECORD: Final = b'{"v":1,"seq":'
@@ -97,12 +98,8 @@ def restored(line: bytes, seq: int, previous: bytes) -> bytes | None:
 
 def emptied(line: bytes, seq: int, previous: bytes) -> bytes | None:
     """The record without its content, where its header still continues the chain."""
-    header, found, rest = line.partition(b',"chain":"')
-    kind = _TYPE.search(rest)
-    line = b'%b%b%b","salt":null,"event":{"type":"erased","was":"%b"}}' % (
-        *(header, found, rest[:43]),
-        kind[1] if kind else b"unknown",
-    )
+    kind = _TYPE.search(line.partition(b',"chain":"')[2])
+    line = without_content(line, kind[1].decode() if kind else "unknown")
     return line if fits(line, seq, previous) else None
 
 

@@ -89,7 +89,7 @@ def _mend_damage(setting: Setting, handle: Handle, found: Found, by: str | None)
     )
     before = [_beginning(handle, found, by), [prepare(Change(event=told, at=utc_now()), by)]]
     behind = [prepare(change, by) for change in found.known]
-    disks.replace_file(setting.disk, log.path, _mended(log, salvage, before, behind), durable=True)
+    log.replace(_mended(log, salvage, before, behind), durable=True)
     if not found.is_foreign:  # else it is taken in next
         _set_aside(setting, log.session_id, found)
     return f"kept {found.size_bytes - offset:,} bytes as {kept}; {what_stays(found)}."
@@ -112,10 +112,7 @@ def _beginning(handle: Handle, found: Found, by: str | None) -> list[Pending]:
 def _mended(
     log: Log, salvage: Salvage, before: list[list[Pending]], behind: list[Pending]
 ) -> Iterator[bytes]:
-    """The journal's new bytes: what can be trusted, what the chain proves, what is told, what can be read.
-
-    A new file, not the old one written over: whoever had read it must notice that what it read is void.
-    """
+    """The journal's new bytes: what can be trusted, what the chain proves, what is told, what can be read."""
     assert log.fd is not None
     yield from disks.chunks(log.disk, log.fd, 0, salvage.good.offset)
     for kept in salvage.stays:
@@ -124,7 +121,6 @@ def _mended(
     for batch in filter(None, itertools.chain(before, _appended_anew(salvage), [behind])):
         data, version, chain = encode_batch(batch, version, chain)
         yield data
-    log.retract()
 
 
 def _appended_anew(salvage: Salvage) -> Iterator[list[Pending]]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import uuid
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
@@ -15,7 +16,9 @@ from journal.catalog import Catalog, SessionPage
 from journal.diagnosis import Diagnosis, diagnose
 from journal.disk import Disk
 from journal.documents import Documents
+from journal.erase import Erasure, content_versions, erase
 from journal.errors import (
+    InvalidEventError,
     JournalError,
     OwnerMismatchError,
     SessionNotFoundError,
@@ -23,9 +26,12 @@ from journal.errors import (
 )
 from journal.examination import Wishes
 from journal.folded import Setting
+from journal.fork import fork
+from journal.handle import ANY
 from journal.handles import Handles
 from journal.history import records_after, version_at
 from journal.layout import Layout
+from journal.lineage import family
 from journal.log import Log
 from journal.marks import Marks
 from journal.mounts import refuse_network
@@ -34,6 +40,7 @@ from journal.questions import Questions
 from journal.repair import repair
 from journal.snapshot import document_json
 from journal.verify import Report
+from projections.comparison import Comparison, compare
 from projections.document import Json
 from projections.events import Change, Event, Record, SessionAdopted
 from projections.messages import utc_now
@@ -266,6 +273,118 @@ class StateStore:
         Reads the journal once, as it is now. Raises SessionNotFoundError, CorruptRecordError.
         """
         return Timeline(self.records(session_id))
+
+    def fork(
+        self, session_id: str, at: int | datetime | None = None, *, new_id: str | None = None
+    ) -> Session:
+        """A new session with the same history up to a version or a moment; the other one stays as it is.
+
+        The same records with the same numbers, and a first one that says where they are from: `verify`
+        computes the other's chain from them. `new_id` is drawn unless given. Durable as the store is; the
+        whole fork is there, or nothing. Raises SessionNotFoundError for the session or the point,
+        VersionConflictError where there is a session `new_id`, CorruptRecordError, DurabilityError.
+        """
+        chosen = str(uuid.uuid4()) if new_id is None else new_id
+        version = None if at is None else self._version_at(session_id, at)
+        fork(self._setting, session_id, version, chosen, by=self._actor, cause=None)
+        forked = self.load_session(chosen)
+        if forked is None:
+            raise SessionNotFoundError(chosen, "it was deleted this very moment")
+        return forked
+
+    def rewind(self, session_id: str, to: int | datetime, *, expected_version: int = ANY) -> int:
+        """Make the session again what it was at a version or a moment; return its new version.
+
+        One more record: the history stays, and the rewind can be rewound. Raises SessionNotFoundError for the
+        session or the point; as `append` does; InvalidEventError where what must come back (messages that a
+        rewind took away) is over 16 MiB.
+        """
+        version = self._version_at(session_id, to)
+        return self._handles.of(session_id).rewind(version, expected_version, by=self._actor)
+
+    def _version_at(self, session_id: str, at: int | datetime) -> int:
+        """The version at a point. Raises SessionNotFoundError where the session did not exist yet."""
+        version = version_at(self.records(session_id), at) if isinstance(at, datetime) else at
+        if version < 1:
+            raise SessionNotFoundError(session_id, f"there is nothing at {at}", exists=True)
+        return version
+
+    def erase(
+        self,
+        session_id: str,
+        versions: Iterable[int],
+        *,
+        reason: str,
+        by: str | None = None,
+        dry_run: bool = False,
+    ) -> list[Erasure]:
+        """Take the content of records out for good; that they were there, when and by whom stays proven.
+
+        Whatever repeats the same content goes with it: states that were set as a whole, forks, snapshots,
+        files in quarantine, temporary files, the catalog. A record says what was erased, why and by whom. An
+        erased message keeps its place, empty; an erased setting has no effect. Each session is changed whole
+        or not at all, beside writers and followers, and on disk when this returns, whatever the durability.
+        `dry_run`: nothing is changed, and the answer is the same. What programs that run hold in memory, and
+        what was copied elsewhere, is out of reach.
+
+        Raises SessionNotFoundError, also for a record that is not there; InvalidEventError for one whose
+        content must stay; CorruptRecordError; DurabilityError: erase again.
+        """
+        return self._erase({session_id: set(versions)}, reason=reason, by=by, dry_run=dry_run)
+
+    def erase_user(
+        self, user_id: str, *, reason: str, by: str | None = None, dry_run: bool = False
+    ) -> list[Erasure]:
+        """Erase the content of all sessions of a user, and of all copies of it. See `erase`.
+
+        That the sessions were there stays, with their ids, times and the user's id.
+        """
+        found = {}
+        for summary in self.list_sessions(user_id):
+            handle = self._handles.glance(summary.id)
+            with handle.log.using:
+                handle.read()
+                found[summary.id] = set(content_versions(handle))
+        return self._erase(found, reason=reason, by=by, dry_run=dry_run)
+
+    def _erase(
+        self, wanted: dict[str, set[int]], *, reason: str, by: str | None, dry_run: bool
+    ) -> list[Erasure]:
+        if not isinstance(reason, str) or not reason.strip():
+            raise InvalidEventError("an erasure needs a reason")
+        erased = []
+        for session_id, versions in wanted.items():
+            options: Any = {"reason": reason, "by": by or self._actor, "cause": None, "dry_run": dry_run}
+            copies = self._copies_of(session_id, versions)
+            for each, ids in copies.items():
+                found = erase(self._setting, each, versions, only_ids=ids, **options)
+                erased += [] if found is None else [found]
+        return erased
+
+    def _copies_of(self, session_id: str, versions: set[int]) -> dict[str, set[str] | None]:
+        """The session, and those that share records with it: with the ids of those that are meant."""
+        ids = {record.id for record in self.records(session_id) if record.seq in versions}
+        relatives = family(self._catalog.origins(), session_id)
+        return {session_id: None} | {each: ids for each in relatives if each != session_id}
+
+    def compare(
+        self,
+        session_id: str,
+        other_id: str,
+        *,
+        at: int | datetime | None = None,
+        other_at: int | datetime | None = None,
+    ) -> Comparison:
+        """What became of two sessions since they parted, and what leads from the one to the other.
+
+        Each as it is now, or at a version or a moment. Raises SessionNotFoundError, CorruptRecordError.
+        """
+        one, other = self.timeline(session_id), self.timeline(other_id)
+        points = [
+            -1 if at is None else self._version_at(each, at)
+            for each, at in ((session_id, at), (other_id, other_at))
+        ]
+        return compare(one, other, *points)
 
     def verify(self, session_id: str | None = None) -> Report:
         """Check a session, or all: every hash, link and number, and the snapshot. Writes nothing.

@@ -8,10 +8,11 @@ from journal.chain import Damage
 from journal.disk import Disk
 from journal.erasures import Erasures
 from journal.errors import CorruptRecordError, CorruptSnapshotError, SessionNotFoundError
-from journal.faults import describe
+from journal.faults import describe, records_text
 from journal.foreign import is_foreign
 from journal.history import belongs
 from journal.layout import Layout
+from journal.lineage import Lineage
 from journal.log import Log
 from journal.reader import TornTail, lines
 from journal.record import decode_record
@@ -23,6 +24,8 @@ from projections.events import (
     Erased,
     JournalRepaired,
     SessionAdopted,
+    SessionForked,
+    SessionRewound,
     UserMessageAdded,
 )
 from projections.session import SessionProjection, apply_event
@@ -35,6 +38,7 @@ Kind: TypeAlias = Literal[
     "damage",
     "newer_format",
     "erased_record",
+    "false_origin",
     "foreign_snapshot",
     "altered_snapshot",
     "unreadable_snapshot",
@@ -180,6 +184,7 @@ def _check_journal(log: Log, snapshot: Snapshot | None, verdict: _Verdict) -> in
         else:
             verdict.note(f"the snapshot of {log.session_id!r} is of another journal and will be rebuilt.")
     erasures = Erasures()
+    lineage: Lineage | None = None
     seq = good = offset = 0
     compared = marker.version if marker is not None and folded is not None else 0
     try:
@@ -194,16 +199,22 @@ def _check_journal(log: Log, snapshot: Snapshot | None, verdict: _Verdict) -> in
                     pass  # the commonest
                 case _ if not belongs(record, log.session_id):
                     raise Damage("it does not begin this session", altered=True)
-                case JournalRepaired() | SessionAdopted():
+                case JournalRepaired() | SessionAdopted() | ContentErased() | SessionRewound():
                     verdict.note(f"{log.path}, byte {offset}, record {seq}: {_remark(event)}")
                     erasures.see(record, offset)
-                case Erased() | ContentErased():
+                case Erased():
                     erasures.see(record, offset)
+                case SessionForked() if seq == 1:
+                    lineage = Lineage(event)
+            if lineage is not None:
+                lineage.see(seq, line)
             good = seq
     except Damage as damage:
         verdict.wrong("damage", f"{log.path}, byte {offset}, record {seq}: {damage.reason}.")
     for each in erasures.untold.values():
         verdict.wrong("erased_record", f"{log.path}, byte {each.offset}, record {each.seq}: {each.reason}.")
+    if lineage is not None:
+        _check_lineage(log, lineage, seq, verdict)
     if isinstance(log.rest, CorruptRecordError):
         error = log.rest
         verdict.wrong(
@@ -242,14 +253,40 @@ def _check_journal(log: Log, snapshot: Snapshot | None, verdict: _Verdict) -> in
     return good
 
 
+def _check_lineage(log: Log, lineage: Lineage, read: int, verdict: _Verdict) -> None:
+    forked = lineage.forked
+    about = f"forked from session {forked.origin!r} at version {forked.version}"
+    if not forked.version:
+        verdict.note(f"{log.path}: {about}, another program's file: what came before is not provable.")
+    elif read < forked.version:
+        pass  # damage, which is told, stands among the copies
+    elif lineage.is_true:
+        verdict.note(
+            f"{log.path}: {about}; its records 2 to {forked.version} are that session's, if the chain of "
+            f"record {forked.version} there is {forked.chain}."
+        )
+    else:
+        verdict.wrong(
+            "false_origin",
+            f"{log.path}: it says that it was {about}, with chain {forked.chain}, and its records do not "
+            "lead to that chain: they are not that session's.",
+        )
+
+
 def _kind_of_damage(log: Log, offset: int) -> Kind:
     assert log.fd is not None
     _, line = next(lines(log.disk, log.fd, offset), (0, b""))
     return "newer_format" if describe(line)[0] == "newer_format" else "damage"
 
 
-def _remark(event: JournalRepaired | SessionAdopted) -> str:
-    if isinstance(event, JournalRepaired):
-        kept = f"; {event.size_bytes} bytes are kept in {event.quarantine}" if event.quarantine else ""
-        return f"repaired: {event.reason}{kept}."
-    return "adopted from another program's file; what came before is not provable."
+def _remark(event: JournalRepaired | SessionAdopted | ContentErased | SessionRewound) -> str:
+    match event:
+        case JournalRepaired():
+            kept = f"; {event.size_bytes} bytes are kept in {event.quarantine}" if event.quarantine else ""
+            return f"repaired: {event.reason}{kept}."
+        case ContentErased():
+            return f"the content of {records_text(event.versions)} was erased: {event.reason}."
+        case SessionRewound():
+            return f"rewound to version {event.to}; what came between is in the history."
+        case SessionAdopted():
+            return "adopted from another program's file; what came before is not provable."

@@ -4,7 +4,6 @@ from itertools import takewhile
 from typing import NamedTuple
 
 from projections.diff import Difference, differences
-from projections.events import Record, SessionForked
 from projections.timeline import Timeline
 
 
@@ -37,19 +36,6 @@ def compare(left: Timeline, right: Timeline, left_at: int = -1, right_at: int = 
 
 def common_version(left: Timeline, right: Timeline) -> int:
     """The last version that two sessions have in common; 0 where they are not related."""
-    if not left.records or not right.records or not _begin_alike(left.records[0], right.records[0]):
-        return 0
-    pairs = zip(left.records[1:], right.records[1:], strict=False)
-    # An id is drawn once; a fork's copies have those of the records that they are copies of.
-    return 1 + sum(1 for _ in takewhile(lambda pair: pair[0].id == pair[1].id, pairs))
-
-
-def _begin_alike(one: Record, other: Record) -> bool:
-    """Whether two first records are the same, or stand for the same: a fork's stands for its origin's."""
-    if one.id == other.id:
-        return True
-    chains = [
-        record.event.first_chain if isinstance(record.event, SessionForked) else record.chain
-        for record in (one, other)
-    ]
-    return chains[0] == chains[1]
+    pairs = zip(left.records, right.records, strict=False)
+    # An id is drawn once; a fork's records have those of the records that they are copies of.
+    return sum(1 for _ in takewhile(lambda pair: pair[0].id == pair[1].id, pairs))

@@ -17,8 +17,8 @@ from projections.events import (
     SessionReplaced,
     UserMessageAdded,
 )
-from projections.messages import UserMessage
-from projections.session import Message, Session, answered
+from projections.messages import UserMessage, in_utc
+from projections.session import Session, answered
 
 
 def difference(old: Session | None, new: Session, *, now: datetime) -> list[Change]:
@@ -124,17 +124,10 @@ def _end_at(changes: list[Change], updated_at: datetime) -> None:
             change.event = structs.replace(event, timestamp=None)
 
 
-def _in_utc(message: Message) -> Message:
-    """The message with its time in UTC: an offset with seconds has no place in a document."""
-    if message.timestamp.tzinfo is UTC:
-        return message
-    return structs.replace(message, timestamp=message.timestamp.astimezone(UTC))
-
-
 def _replacement(new: Session, updated_at: datetime) -> Change:
     document = new.copy().to_document()
     document.created_at = new.created_at.astimezone(UTC)
     document.updated_at = updated_at.astimezone(UTC)
-    document.user_messages = [_in_utc(message) for message in new.user_messages]
-    document.agent_responses = [_in_utc(response) for response in new.agent_responses]
+    document.user_messages = [in_utc(message) for message in new.user_messages]
+    document.agent_responses = [in_utc(response) for response in new.agent_responses]
     return Change(event=SessionReplaced(session=document), at=updated_at)

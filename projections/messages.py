@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated
+from typing import Annotated, TypeVar
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct, field, structs
 
 # A moment with its offset; a naive time is refused wherever one is decoded.
 Moment = Annotated[datetime, Meta(tz=True)]
@@ -30,3 +30,13 @@ class AgentResponse(Struct, frozen=True, gc=False):
     phase_reached: str | None = None
     evaluation_passed: bool | None = None
     timestamp: Moment = field(default_factory=utc_now)
+
+
+Message = TypeVar("Message", UserMessage, AgentResponse)
+
+
+def in_utc(message: Message) -> Message:
+    """The message with its time in UTC: an offset with seconds has no place in a document."""
+    if message.timestamp.tzinfo is UTC:
+        return message
+    return structs.replace(message, timestamp=message.timestamp.astimezone(UTC))

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Any, Self, TypeVar, assert_never
+from typing import Any, Self, assert_never
 
 from msgspec import UNSET, structs
 
@@ -31,9 +31,7 @@ from projections.events import (
     UnknownEvent,
     UserMessageAdded,
 )
-from projections.messages import AgentResponse, UserMessage, utc_now
-
-Message = TypeVar("Message", UserMessage, AgentResponse)
+from projections.messages import AgentResponse, Message, UserMessage, utc_now
 
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -48,7 +46,7 @@ class MessageList(list[Message]):
         self.edited = False
 
     def cut(self, size: int) -> None:
-        """Take the messages past `size` off again; no edit, as `apply_event`'s append is none."""
+        """Take the messages past `size` off; no edit, as `apply_event`'s append is none."""
         list.__delitem__(self, slice(size, None))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -348,17 +346,16 @@ def apply_event(session: Session, event: Event, at: datetime) -> None:
         case ActivePersonaSet():
             session.active_persona_id = event.persona_id
         case SessionCreated():
-            session.id, session.user_id, session.created_at = event.session_id, event.user_id, at
+            session.id = session.id or event.session_id
+            session.user_id, session.created_at = event.user_id, at
         case SessionReplaced():
-            session_id = session.id
-            session._become(event.session)
-            session.id = session_id or event.session.id  # that of a fork is not what its copies say
+            _become(session, event.session)
         case Erased():
             _keep_the_place(session, event.was, at)
             if event.was in _HOUSEKEEPING:
                 return
         case SessionAdopted():
-            session._become(parse_document(event.document))
+            _become(session, parse_document(event.document))
             return  # housekeeping: the session did not change by it
         case SessionForked():
             _begin_fork(session, event)
@@ -385,19 +382,27 @@ def _keep_the_place(session: Session, was: str, at: datetime) -> None:
         list.append(session._agent_responses, AgentResponse("", timestamp=at))
 
 
+def _become(session: Session, document: SessionDocument) -> None:
+    """Take on what a document says, but not which session it is: a fork's copies name its origin."""
+    session_id = session.id
+    session._become(document)
+    session.id = session_id or document.id
+
+
 def _begin_fork(session: Session, event: SessionForked) -> None:
+    session.id = session.id or event.session_id
     if event.document is not None:
-        session._become(event.document)
+        _become(session, event.document)
     else:
         session.created_at = session.updated_at = event.created_at
-    session.id, session.user_id = event.session_id, event.user_id
+    session.user_id = event.user_id
 
 
 def _rewind(session: Session, event: SessionRewound) -> None:
-    # New lists: whoever remembers the old ones by their length must find them as they were.
-    kept, answered = event.user_messages_kept, event.agent_responses_kept
-    session._user_messages = MessageList([*session._user_messages[:kept], *event.user_messages])
-    session._agent_responses = MessageList([*session._agent_responses[:answered], *event.agent_responses])
+    session._user_messages.cut(event.user_messages_kept)
+    list.extend(session._user_messages, event.user_messages)
+    session._agent_responses.cut(event.agent_responses_kept)
+    list.extend(session._agent_responses, event.agent_responses)
     session.user_id, session.created_at = event.user_id, event.created_at
     session.active_seed_id, session.active_persona_id = event.active_seed_id, event.active_persona_id
     for key in event.metadata_removed:

@@ -1,0 +1,329 @@
+"""Erasing: not one byte of the content stays in the store's folder; that it was there is proven."""
+
+import contextlib
+import os
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from journal import ANY, Change, InvalidEventError, JournalError, Session, SessionNotFoundError, StateStore
+from projections import ContentErased, CustomEvent, Erased, MetadataSet, ToolReturned
+from projections.erasure import why_kept
+from tests.strategies import CREATED, START, a_store, contents, said
+from tests.test_fork import FOREIGN, filled, histories_of_batches
+
+SECRET = "hunter2-correct-horse"
+
+
+def holding(folder, text):
+    """The files below a folder in which a text stands, in any of the ways in which it may be written."""
+    found = []
+    for path in Path(folder).rglob("*"):
+        if path.is_file():
+            data = path.read_bytes()
+            if any(form in data for form in (text.encode(), text.encode("utf-16-le"), text.encode()[::-1])):
+                found.append(path.name)
+    return found
+
+
+def spoken(store, *words, session_id="s"):
+    """A session in which these were said, one a batch; records 2 and on."""
+    store.append(session_id, [CREATED.__class__(session_id=session_id, user_id="u")], expected_version=0)
+    for word in words:
+        store.append(session_id, [said(word)], expected_version=ANY)
+
+
+def test_not_one_byte_of_what_is_erased_is_found(store, folder, journal_file):
+    """Journal, snapshot, quarantine, temporary files, catalog: all of them held it."""
+    spoken(store, "a", SECRET, "b")
+    with journal_file("s").open("ab") as file:
+        file.write(b'{"v":1,"seq":5,' + SECRET.encode())
+    with pytest.warns(UserWarning, match="moved to"):
+        store.append("s", [said("c")], expected_version=ANY)
+    store.compact()
+    store.list_sessions()
+    (folder / "sessions" / ".s.json.0123456789abcdef.tmp").write_text(SECRET)
+    assert len(holding(folder, SECRET)) == 4
+    (erased,) = store.erase("s", [3], reason="asked for by ann", by="bob")
+
+    assert holding(folder, SECRET) == []
+    assert (erased.versions, erased.types) == ([3], ["user_message_added"])
+    assert len(erased.quarantine) == 1
+    assert contents(store.load_session("s")) == ["a", "", "b", "c"]
+    last = list(store.records("s"))[-1]
+    assert last.by == "bob"
+    assert last.event == ContentErased(
+        versions=[3], types=["user_message_added"], reason="asked for by ann", quarantine=erased.quarantine
+    )
+    report = store.verify("s")
+    assert report.ok
+    assert any("erased" in note for note in report.notes)
+
+
+@given(histories_of_batches(), st.data())
+def test_the_chain_holds_over_what_is_erased(batches, data):
+    """Every record keeps its number, id, time and hashes; verify passes; the rest of the session is there."""
+    with a_store() as store:
+        filled(store, batches)
+        before = list(store.records("s"))
+        state = store.load_session("s")
+        possible = [each.seq for each in before if why_kept(each.event) is None]
+        if not possible:
+            return
+        chosen = data.draw(st.sets(st.sampled_from(possible), min_size=1))
+        (erased,) = store.erase("s", chosen, reason="r")
+        after = list(store.records("s"))
+
+        assert chosen <= set(erased.versions)
+        assert store.verify("s").ok
+        for one, other in zip(before, after, strict=False):
+            assert (one.seq, one.id, one.at, one.digest, one.chain) == (
+                *(other.seq, other.id, other.at, other.digest, other.chain),
+            )
+            if one.seq in erased.versions:
+                assert isinstance(other.event, Erased)
+            else:
+                assert one.event == other.event
+        with StateStore(store.base_path, durability="os") as fresh:
+            left = fresh.load_session("s")
+            assert left.user_id == state.user_id
+            if not isinstance(before[0].event, Erased):
+                assert left.id == "s"
+
+
+def test_messages_keep_their_places_and_settings_have_no_effect(store):
+    session = Session.with_id("u", "s")
+    session.add_user_message("a")
+    session.add_agent_response("b")
+    session.set_metadata("k", 1)
+    session.set_metadata("k", 2)
+    store.save_session(session)
+    store.erase("s", [2, 3, 5], reason="r")
+    left = store.load_session("s")
+
+    assert contents(left) == [""]
+    assert [response.content for response in left.agent_responses] == [""]
+    assert left.metadata == {"k": 1}
+    assert left.exchange_count == 1
+
+
+def test_what_repeats_the_content_goes_with_it_and_the_rest_comes_back(store, folder):
+    """A state that was set as a whole, and a rewind that brought messages back."""
+    spoken(store, "a", SECRET, "b")
+    session = store.load_session("s")
+    del session.user_messages[0]
+    session.set_metadata("keep", "this")
+    store.save_session(session)
+    store.rewind("s", 4)
+    store.rewind("s", 2)
+    store.rewind("s", 4)
+    now = store.load_session("s")
+    found = store.erase("s", [3], reason="r", dry_run=True)
+    assert store.erase("s", [3], reason="r") == found
+
+    assert holding(folder, SECRET) == []
+    assert "session_replaced" in found[0].types
+    assert "session_rewound" in found[0].types
+    left = store.load_session("s")
+    assert contents(left) == ["a", "", "b"]
+    assert left.metadata == now.metadata
+    assert left.updated_at == now.updated_at
+    assert store.verify("s").ok
+
+
+def test_the_same_words_at_another_time_stay(store):
+    spoken(store, "yes", "no", "yes")
+    store.erase("s", [2], reason="r")
+
+    assert contents(store.load_session("s")) == ["", "no", "yes"]
+
+
+def test_copies_in_forks_go_with_it_and_their_proofs_hold(store, folder):
+    spoken(store, "a", SECRET, "b")
+    fork = store.fork("s", new_id="t").id
+    store.fork("t", 3, new_id="v")
+    store.fork("s", 2, new_id="w")
+    store.append(fork, [said("c")], expected_version=ANY)
+    store.compact()
+    found = store.erase(fork, [3], reason="r")
+
+    assert {each.session_id for each in found} == {"s", "t", "v"}
+    assert holding(folder, SECRET) == []
+    assert store.verify().ok
+    assert contents(store.load_session("t")) == ["a", "", "b", "c"]
+
+
+def test_another_programs_document_can_be_erased(store, folder, snapshot_file):
+    """Whose session it is stays known."""
+    store.save_session(Session.with_id("u", "x"))
+    snapshot_file("f").write_text(str(FOREIGN).replace("'", '"').replace('"a"', f'"{SECRET}"'))
+    store.update_session_with("f", lambda session: session.add_user_message("b"))
+    store.fork("f", new_id="g")
+    store.erase("f", [1], reason="r")
+
+    assert holding(folder, SECRET) == []
+    for each in "fg":
+        left = store.load_session(each)
+        assert (left.id, left.user_id, contents(left)) == (each, "u", ["", "b"])
+        assert left.metadata == {}
+    assert store.verify().ok
+    store.update_session_with("f", lambda session: session.add_user_message("c"))
+    assert contents(store.load_session("f")) == ["", "b", "c"]
+
+
+def test_all_of_a_users_content_in_one_call(store, folder):
+    for session_id in "st":
+        spoken(store, SECRET, session_id=session_id)
+        store.append(session_id, [CustomEvent(name="n", data=[SECRET])], expected_version=ANY)
+        store.append(session_id, [MetadataSet(key=SECRET, value=SECRET)], expected_version=ANY)
+        store.append(
+            session_id, [ToolReturned(call_id="c", result={"x": SECRET}, is_error=True)], expected_version=ANY
+        )
+    other = Session.with_id("v", "o")
+    other.add_user_message("mine")
+    store.save_session(other)
+    assert store.erase_user("u", reason="r", dry_run=True)
+    assert len(holding(folder, SECRET)) >= 2
+    found = store.erase_user("u", reason="r")
+
+    assert {each.session_id for each in found} == {"s", "t"}
+    assert holding(folder, SECRET) == []
+    assert contents(store.load_session("o")) == ["mine"]
+    assert store.erase_user("u", reason="again") == []
+    assert store.verify().ok
+
+
+def test_a_dry_run_changes_nothing(store, folder):
+    spoken(store, "a", SECRET)
+    store.compact()
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    found = store.erase("s", [3], reason="r", dry_run=True)
+
+    assert [each.versions for each in found] == [[3]]
+    for path, data in before.items():
+        if "catalog" not in path.name:
+            assert path.read_bytes() == data
+
+
+@pytest.mark.parametrize("versions", [[1], [2, 1], [9], [0], [-1], [3, 9]])
+def test_what_cannot_be_erased_is_refused_before_anything_changes(store, journal_file, versions):
+    spoken(store, "a", "b")
+    before = journal_file("s").read_bytes()
+
+    with pytest.raises((InvalidEventError, SessionNotFoundError)):
+        store.erase("s", versions, reason="r")
+    assert journal_file("s").read_bytes() == before
+
+
+def test_what_is_erased_already_and_what_tells_of_it_stay(store):
+    spoken(store, "a")
+    store.erase("s", [2], reason="r")
+
+    for version in (2, 3):
+        with pytest.raises(InvalidEventError, match="cannot be erased"):
+            store.erase("s", [version], reason="r")
+    with pytest.raises(SessionNotFoundError):
+        store.erase("nobody", [1], reason="r")
+    with pytest.raises(InvalidEventError, match="reason"):
+        store.erase("s", [2], reason=" ")
+
+
+@pytest.mark.filterwarnings("ignore::journal.JournalWarning")
+def test_a_file_that_another_program_rewrote_is_taken_in_first(store, snapshot_file):
+    """It may hold what is to be erased, and something that no record says."""
+    spoken(store, "a")
+    snapshot_file("s").write_text(str(FOREIGN).replace("'", '"').replace('"f"', '"s"'))
+
+    with pytest.raises(JournalError, match="repair"):
+        store.erase("s", [2], reason="r")
+    assert contents(store.load_session("s")) == ["a"]
+
+
+def test_a_session_that_was_loaded_before_goes_on(store, folder):
+    """The chain is the same: who holds the session may save, and the content does not come back."""
+    spoken(store, "a", SECRET)
+    held = store.load_session("s")
+    with StateStore(folder, durability="os") as other:
+        other.load_session("s")
+        store.erase("s", [3], reason="r")
+        held.version = store.load_session("s").version
+        other.update_session_with("s", lambda session: session.add_user_message("b"))
+        other.compact()
+
+        assert contents(other.load_session("s")) == ["a", "", "b"]
+    assert holding(folder, SECRET) == []
+
+
+def test_erasing_beside_writers_loses_nothing(store, folder):
+    """Writers in other stores go on through it: their records are there, and none of what was erased."""
+    spoken(store, *(f"{SECRET}-{n}" for n in range(30)))
+    errors = []
+
+    def write(name):
+        try:
+            with StateStore(folder, durability="os") as mine:
+                for n in range(40):
+                    mine.append("s", [said(f"{name}-{n}")], expected_version=ANY)
+                    mine.load_session("s")
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=write, args=(name,)) for name in "ab"]
+    for thread in threads:
+        thread.start()
+    for n in range(30):
+        store.erase("s", [n + 2], reason=f"r{n}")
+    for thread in threads:
+        thread.join()
+
+    assert errors == []
+    said_there = contents(store.load_session("s"))
+    for name in "ab":
+        assert [each for each in said_there if each.startswith(name)] == [f"{name}-{n}" for n in range(40)]
+    assert said_there[:30] == [""] * 30
+    assert holding(folder, SECRET) == []
+    assert store.verify("s").ok
+
+
+@pytest.mark.filterwarnings("ignore::journal.JournalWarning")
+@pytest.mark.parametrize("step", range(12))
+def test_an_erasure_that_is_cut_short_is_done_again(store, folder, monkeypatch, step):
+    """At each of its steps: the session is whole, and a second try leaves nothing."""
+    spoken(store, "a", SECRET)
+    store.compact()
+    left = step
+
+    def refusing(call):
+        def refused(*arguments, **options):
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise OSError(5, os.strerror(5))
+            return call(*arguments, **options)
+
+        return refused
+
+    with monkeypatch.context() as patch:
+        for name in ("rename", "unlink", "sync_folder", "sync", "write"):
+            patch.setattr(store._disk, name, refusing(getattr(store._disk, name)), raising=False)
+        with contextlib.suppress(JournalError):
+            store.erase("s", [3], reason="r")
+    with StateStore(folder, durability="os") as again:
+        assert contents(again.load_session("s")) in (["a", SECRET], ["a", ""])
+        if contents(again.load_session("s")) == ["a", SECRET]:
+            again.erase("s", [3], reason="r")
+        assert again.verify("s").ok
+        assert contents(again.load_session("s")) == ["a", ""]
+    assert holding(folder, SECRET) == []
+
+
+def test_an_erased_message_has_the_time_of_its_record(store):
+    """The time that it had of its own went with it."""
+    spoken(store, "a")
+    store.append("s", [Change(event=said("b"), at=START)], expected_version=ANY)
+    store.erase("s", [3], reason="r")
+
+    assert store.load_session("s").user_messages[1].timestamp == START
