@@ -19,6 +19,7 @@ from journal.verify import Report
 from projections.document import Json
 from projections.events import Change, Event, Record
 from projections.projection import Projection
+from projections.redaction import Redaction
 from projections.session import Session
 
 P = ParamSpec("P")
@@ -45,6 +46,7 @@ class AsyncStateStore:
         actor: str | None = None,
         snapshots: Literal["auto", "always"] = "auto",
         allow_network: bool = False,
+        redact: Redaction | None = None,
     ) -> None:
         self._store = StateStore(
             base_path,
@@ -52,6 +54,7 @@ class AsyncStateStore:
             actor=actor,
             snapshots=snapshots,
             allow_network=allow_network,
+            redact=redact,
         )
         self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="journal")
         self._commits = Commits(self._store._handles, self._threads)

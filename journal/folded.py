@@ -21,7 +21,7 @@ from journal.layout import Layout
 from journal.log import Log
 from journal.reader import Position, beginning
 from journal.snapshot import FOLD, Snapshot, read_snapshot, write_snapshot
-from projections.events import JournalRepaired
+from projections.events import Event, JournalRepaired
 from projections.session import Session, SessionProjection, apply_event
 from projections.summary import SessionSummary, summarize
 
@@ -31,13 +31,18 @@ SNAPSHOT_AFTER_BYTES: Final = 64 * 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What all handles of a store share. `mark` tells the catalog that a session is about to change."""
+    """What all handles of a store share.
+
+    mark    tells the catalog that a session is about to change
+    redact  makes of an event the one to store; None where all are stored as they are
+    """
 
     disk: Disk
     layout: Layout
     durable: bool
     always_snapshot: bool
     mark: Callable[[str], None]
+    redact: Callable[[Event], Event] | None = None
 
 
 class Repairs(NamedTuple):

@@ -38,6 +38,7 @@ from projections.document import Json
 from projections.events import Change, Event, Record, SessionAdopted
 from projections.messages import utc_now
 from projections.projection import Projection
+from projections.redaction import Redaction
 from projections.session import Session, SessionProjection
 
 T = TypeVar("T")
@@ -53,6 +54,8 @@ class StateStore:
     snapshots   "auto": rewritten when the journal outgrew them; "always": at each save, for a folder that
                 is shared with the seed's program
     allow_network  whether the folder may be on a network file system, where locks and syncs may not hold
+    redact      what is hidden before a byte is written: in events, in what a session says (the session is
+                brought up to date), in documents. Not in ids, names, `by` and `key`
 
     Close it, or use it in a `with`: that brings the snapshots up to date. What was acknowledged is on
     record either way.
@@ -68,6 +71,7 @@ class StateStore:
         actor: str | None = None,
         snapshots: Literal["auto", "always"] = "auto",
         allow_network: bool = False,
+        redact: Redaction | None = None,
     ) -> None:
         if durability not in ("disk", "os"):
             raise ValueError(f"durability is 'disk' or 'os', not {durability!r}")
@@ -87,11 +91,12 @@ class StateStore:
             durable=durable,
             always_snapshot=snapshots == "always",
             mark=self._marks.mark,
+            redact=None if redact is None else redact.redact_event,
         )
         self._handles = Handles(self._setting)
         self._questions = Questions(disk, layout, self._handles)
         self._catalog = Catalog(disk, layout, self._marks, self._questions.summarize_each)
-        self._documents = Documents(disk, layout, durable=durable)
+        self._documents = Documents(disk, layout, durable=durable, redact=redact)
 
     @property
     def actor(self) -> str | None:
@@ -116,7 +121,8 @@ class StateStore:
         All or nothing, and durable as the store is when this returns. What its methods changed is appended
         as it is; what was edited by hand is found by comparing with what is stored.
         `expected_version` is the session's own unless given. ANY: its changes go on top of whatever others
-        wrote meanwhile, and the session is brought up to date in place.
+        wrote meanwhile, and the session is brought up to date in place. So it is where the store redacts
+        something of it: afterwards it says what is stored.
 
         Raises:
             VersionConflictError: someone else changed the session since it was loaded; nothing was written.

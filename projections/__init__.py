@@ -27,6 +27,7 @@ from projections.events import (
 )
 from projections.messages import AgentResponse, UserMessage
 from projections.projection import Projection, fold
+from projections.redaction import Redaction
 from projections.session import Session, SessionProjection
 from projections.summary import SessionSummary
 from projections.transcript import Transcript
@@ -46,6 +47,7 @@ __all__ = [
     "Projection",
     "ReasoningAdded",
     "Record",
+    "Redaction",
     "Session",
     "SessionAdopted",
     "SessionCreated",

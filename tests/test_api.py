@@ -53,6 +53,7 @@ PROJECTIONS = [
     "Projection",
     "ReasoningAdded",
     "Record",
+    "Redaction",
     "Session",
     "SessionAdopted",
     "SessionCreated",
