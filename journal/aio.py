@@ -7,14 +7,16 @@ import itertools
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Final, Literal, ParamSpec, Self, TypeVar, overload
 
 from journal.catalog import SessionPage
 from journal.commits import Commits
 from journal.diagnosis import Diagnosis
+from journal.retention import Pruned
 from journal.store import StateStore, as_changes
+from journal.tombstones import Tombstone
 from journal.verify import Report
 from projections.document import Json
 from projections.events import Change, Event, Record
@@ -101,6 +103,21 @@ class AsyncStateStore:
     async def delete_session(self, session_id: str, *, why: str | None = None) -> bool:
         """As StateStore.delete_session."""
         return await self._in_thread(self._store.delete_session, session_id, why=why)
+
+    async def prune(
+        self,
+        older_than: timedelta | None = None,
+        keep: int | None = None,
+        user_id: str | None = None,
+        *,
+        dry_run: bool = False,
+    ) -> Pruned:
+        """As StateStore.prune."""
+        return await self._in_thread(self._store.prune, older_than, keep, user_id, dry_run=dry_run)
+
+    async def tombstones(self) -> list[Tombstone]:
+        """As StateStore.tombstones."""
+        return await self._in_thread(self._store.tombstones)
 
     async def list_sessions(
         self,

@@ -32,6 +32,7 @@ from projections.document import parse_document
 from projections.events import Change, JournalRepaired, SessionAdopted, SessionCreated, SessionReplaced
 from projections.messages import utc_now
 from projections.session import Session, apply_event
+from projections.summary import SessionSummary
 
 ANY: Final = -1
 """`expected_version=ANY`: the caller does not care what others wrote."""
@@ -180,8 +181,11 @@ class Handle(FoldedLog):
             finally:
                 lent._unsaved = None
 
-    def delete(self, *, by: str | None, why: str | None) -> bool:
-        """Remove the journal and the snapshot, and leave a tombstone. See StateStore.delete_session."""
+    def delete(self, *, by: str | None, why: str | None, expected: SessionSummary | None = None) -> bool:
+        """Remove the journal and the snapshot, and leave a tombstone. See StateStore.delete_session.
+
+        `expected`: only if the session still is what this says of it, else False.
+        """
         setting, log = self._setting, self.log
         try:
             if all(setting.disk.status(path) is None for path in (log.path, self._snapshot_path)):
@@ -198,9 +202,14 @@ class Handle(FoldedLog):
                 disks.check_file(setting.disk, path)
             try:
                 # A first save that was cut short leaves bytes, and no session.
-                is_there = self.read() is not None
+                state = self.read()
+                is_there = state is not None
             except JournalError:
-                is_there = True  # what cannot be read can be deleted all the same
+                state, is_there = None, True  # what cannot be read can be deleted all the same
+            if expected is not None and (
+                state is None or (state.version, state.updated_at) != (expected.version, expected.updated_at)
+            ):
+                return False
             tombstone = Tombstone(
                 id=self.session_id,
                 version=log.version,

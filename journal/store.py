@@ -4,7 +4,7 @@ import contextlib
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
 
@@ -17,9 +17,11 @@ from journal.disk import Disk
 from journal.documents import Documents
 from journal.errors import (
     JournalError,
+    JournalWarning,
     OwnerMismatchError,
     SessionNotFoundError,
     VersionConflictError,
+    unreadable,
 )
 from journal.examination import Wishes
 from journal.folded import Setting
@@ -32,7 +34,9 @@ from journal.mounts import refuse_network
 from journal.names import SESSIONS
 from journal.questions import Questions
 from journal.repair import repair
+from journal.retention import Pruned, Retention
 from journal.snapshot import document_json
+from journal.tombstones import Tombstone, read_tombstones
 from journal.verify import Report
 from projections.document import Json
 from projections.events import Change, Event, Record, SessionAdopted
@@ -185,6 +189,53 @@ class StateStore:
         A tombstone keeps its id, version and chain, and who deleted it, when and `why`.
         """
         return self._handles.of(session_id).delete(by=self.actor, why=why)
+
+    def prune(
+        self,
+        older_than: timedelta | None = None,
+        keep: int | None = None,
+        user_id: str | None = None,
+        *,
+        dry_run: bool = False,
+    ) -> Pruned:
+        """Delete the sessions, or one user's, that nobody changed for so long; return which.
+
+        `older_than`: the last change is longer ago than this. `keep`: the newest so many of each user stay,
+        however old; alone, all others go. Each leaves a tombstone with the rule as its `why`. A session that
+        changes meanwhile stays, and so does one that cannot be read. After an interruption, prune again.
+        `dry_run`: nothing is deleted. The time of a change is the one on record: an import has old ones.
+
+        Raises ValueError without a rule, DurabilityError.
+        """
+        retention = Retention(older_than, keep)
+        found = self.list_sessions(user_id)
+        expired = [*retention.expired(found, utc_now())][::-1]
+        pruned = Pruned(unreadable=found.unreadable)
+        for summary in expired:
+            handle = self._handles.glance(summary.id)
+            if dry_run or handle.delete(by=self.actor, why=str(retention), expected=summary):
+                pruned.sessions.append(summary)
+            else:
+                pruned.changed.append(summary.id)
+        return pruned
+
+    def tombstones(self) -> list[Tombstone]:
+        """The notes of deleted sessions, in the order of the deletions: `id, version, chain, at, by, why`.
+
+        A session may have been created again since. A line that cannot be read is told with a JournalWarning.
+        """
+        self._handles.check_usable()
+        path = self._layout.tombstones
+        found = []
+        try:
+            for each in read_tombstones(self._disk, path):
+                if isinstance(each, int):
+                    warnings.warn(f"{path}: line {each} is no tombstone", JournalWarning, stacklevel=2)
+                else:
+                    found.append(each)
+        except OSError as error:
+            raise unreadable(path, error) from error
+        return found
 
     def list_sessions(
         self,

@@ -1,5 +1,6 @@
 """The command that brings sessions out: export."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable
@@ -225,10 +226,8 @@ def _before_damage(
     if form != "lines":
         return _to_file(store, Address(session_id, end=last), form, path, redaction)
     with whole_file(path) as file:
-        try:
+        with contextlib.suppress(CorruptRecordError):
             export_lines(store, session_id, file.write, redaction=redaction)
-        except CorruptRecordError:
-            return int(file.tell())
         return int(file.tell())
 
 
