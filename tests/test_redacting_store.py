@@ -169,6 +169,17 @@ def test_on_top_of_others_it_is_redacted_too(safe: StateStore) -> None:
     assert mine == safe.load_session("s")
 
 
+def test_a_new_session_on_top_of_one_that_is_there(safe: StateStore) -> None:
+    """It began when it began: the second beginning is not stored, redacted or not."""
+    first, second = Session.with_id("u", "s"), Session.with_id("u", "s")
+    safe.save_session(first)
+    second.add_user_message(SECRET)
+    safe.save_session(second, expected_version=ANY)
+
+    assert second.created_at == first.created_at
+    assert second == safe.load_session("s", at=2)
+
+
 def test_as_deleted_and_saved_anew(safe: StateStore, folder: Path) -> None:
     session = Session.with_id("u", "s")
     safe.save_session(session)
