@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from journal.event_json import encode_event
@@ -118,6 +118,10 @@ def test_what_only_looks_like_it_stays(text: str) -> None:
 
 
 @given(messy)
+@example("Ann.Lee+x@mail.example.com.Ann.Lee+x@mail.example.com")
+@example("a@b.cc.@d.ee")
+@example("AKIAIOSFODNN7EXAMPLEghp_" + "a1B2" * 9)
+@example(f"{PEM}{JWT}")
 def test_after_a_redaction_nothing_is_found_any_more(text: str) -> None:
     """However secrets touch, overlap and hide in one another; so it is idempotent."""
     once = left(text)
@@ -193,6 +197,16 @@ def test_a_value_is_secret_by_its_name() -> None:
         "n": [1, None],
     }
     assert metadata == MetadataSet(key="api_key", value="[redacted:secret]")
+
+
+def test_two_keys_with_one_mark_both_keep_their_values() -> None:
+    """Also where a key already reads as the mark of another."""
+    value = {"a@a.example": 1, "b@b.example": 2, "[redacted:email]": 3}
+    redacted, found = redaction.redact_json(value)
+
+    assert redacted == {"[redacted:email] (2)": 1, "[redacted:email] (3)": 2, "[redacted:email]": 3}
+    assert len(found) == 2
+    assert redaction.redact_json(redacted) == (redacted, [])
 
 
 def test_what_names_and_pairs_stays() -> None:
