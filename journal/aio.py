@@ -7,7 +7,7 @@ import itertools
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Final, Literal, ParamSpec, Self, TypeVar, overload
 
@@ -16,12 +16,15 @@ from journal.commits import Commits
 from journal.diagnosis import Diagnosis
 from journal.erase import Erasure
 from journal.handle import ANY
+from journal.retention import Pruned
 from journal.store import StateStore, as_changes
+from journal.tombstones import Tombstone
 from journal.verify import Report
 from projections.comparison import Comparison
 from projections.document import Json
 from projections.events import Change, Event, Record
 from projections.projection import Projection
+from projections.redaction import Redaction
 from projections.session import Session
 from projections.timeline import Timeline
 
@@ -49,6 +52,7 @@ class AsyncStateStore:
         actor: str | None = None,
         snapshots: Literal["auto", "always"] = "auto",
         allow_network: bool = False,
+        redact: Redaction | None = None,
     ) -> None:
         self._store = StateStore(
             base_path,
@@ -56,6 +60,7 @@ class AsyncStateStore:
             actor=actor,
             snapshots=snapshots,
             allow_network=allow_network,
+            redact=redact,
         )
         self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="journal")
         self._commits = Commits(self._store._handles, self._threads)
@@ -102,6 +107,21 @@ class AsyncStateStore:
     async def delete_session(self, session_id: str, *, why: str | None = None) -> bool:
         """As StateStore.delete_session."""
         return await self._in_thread(self._store.delete_session, session_id, why=why)
+
+    async def prune(
+        self,
+        older_than: timedelta | None = None,
+        keep: int | None = None,
+        user_id: str | None = None,
+        *,
+        dry_run: bool = False,
+    ) -> Pruned:
+        """As StateStore.prune."""
+        return await self._in_thread(self._store.prune, older_than, keep, user_id, dry_run=dry_run)
+
+    async def tombstones(self) -> list[Tombstone]:
+        """As StateStore.tombstones."""
+        return await self._in_thread(self._store.tombstones)
 
     async def list_sessions(
         self,

@@ -22,6 +22,7 @@ from journal.layout import Layout
 from journal.names import SESSIONS
 from journal.snapshot import to_pretty_json
 from projections.document import Json
+from projections.redaction import Redaction
 
 MARKDOWN: Final = ".md"
 JSON: Final = ".json"
@@ -32,14 +33,16 @@ T = TypeVar("T")
 class Documents:
     """Whole files, each replaced atomically: after a crash the old one is there, or the new one."""
 
-    def __init__(self, disk: Disk, layout: Layout, *, durable: bool) -> None:
-        self._disk, self._layout, self._durable = disk, layout, durable
+    def __init__(self, disk: Disk, layout: Layout, *, durable: bool, redact: Redaction | None = None) -> None:
+        self._disk, self._layout, self._durable, self._redact = disk, layout, durable, redact
         self._swept: set[str] = set()  # the folders in which leftovers were looked for
 
     def save_markdown(self, category: str, name: str, text: str) -> None:
         """See StateStore.save_markdown."""
         if not isinstance(text, str):
             raise InvalidEventError(f"{name!r}: a value of type {type(text).__name__} is no text")
+        if self._redact is not None:
+            text, _ = self._redact.redact_text(text)
         try:
             data = text.encode()
         except UnicodeEncodeError:
@@ -60,6 +63,8 @@ class Documents:
         """See StateStore.save_json."""
         plain = msgspec.to_builtins(value) if isinstance(value, msgspec.Struct) else value
         check_json(plain)
+        if self._redact is not None:
+            plain, _ = self._redact.redact_json(plain)
         try:
             data = to_pretty_json(plain)
         except TypeError:

@@ -1,44 +1,107 @@
 """Export: a session as its journal's lines, as the seed's JSON, or as a page to read."""
 
-from collections.abc import Callable
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator
 from datetime import datetime
+from typing import IO, TypeVar
 
+import msgspec
+
+from journal.chain import event_bytes
 from journal.errors import CorruptRecordError, SessionNotFoundError
 from journal.log import Log
 from journal.snapshot import document_json
 from journal.store import StateStore
+from projections.events import Record
+from projections.projection import Projection
+from projections.redaction import Redaction
+from projections.session import Session
 from projections.transcript import Transcript, to_markdown
 
+State = TypeVar("State")
 
-def export_lines(store: StateStore, session_id: str, write: Callable[[bytes], object]) -> int:
+
+def export_lines(
+    store: StateStore,
+    session_id: str,
+    write: Callable[[bytes], object],
+    *,
+    redaction: Redaction | None = None,
+) -> int:
     """Write the journal's own lines, byte for byte and checked on the way; return how many.
 
-    They alone prove what was said (docs/reference/format.md). `write` gets one line at a time, with its
-    newline; memory stays flat. Ends at the last complete batch.
+    They alone prove what was said (docs/reference/format.md). Redacted they would prove nothing: then each is
+    an object of the session's id, the header and the event, without hashes, and no journal any more.
+    `write` gets one line at a time, with its newline; memory stays flat. Ends at the last complete batch.
 
     Raises:
         SessionNotFoundError: there is none, or it is another program's file that has no record yet.
         CorruptRecordError: at damage, when every line before it was written.
 
     """
-    store._handles.check_usable()
-    log = Log(store._disk, store._layout.journal(session_id), session_id, durable=False)
     count = 0
-    try:
-        log.look()
-        for _, line in log.read_new():
-            write(line + b"\n")
-            count += 1
-        if isinstance(log.rest, CorruptRecordError):
-            raise log.rest
-    finally:
-        log.close()
+    for _, _, line in journal_lines(store, session_id):
+        write((line if redaction is None else _redacted_line(session_id, line, redaction)) + b"\n")
+        count += 1
     if count == 0:
         raise SessionNotFoundError(session_id, "it has no journal to export")
     return count
 
 
-def export_json(store: StateStore, session_id: str, at: int | datetime | None = None) -> bytes:
+def journal_lines(store: StateStore, session_id: str) -> Iterator[tuple[Log, int, bytes]]:
+    """The checked lines of a journal, without newlines, each with its log and the byte where it stands.
+
+    Raises CorruptRecordError at damage.
+    """
+    store._handles.check_usable()
+    log = Log(store._disk, store._layout.journal(session_id), session_id, durable=False)
+    try:
+        log.look()
+        for offset, line in log.read_new():
+            yield log, offset, line
+        if isinstance(log.rest, CorruptRecordError):
+            raise log.rest
+    finally:
+        log.close()
+
+
+class _Header(msgspec.Struct, omit_defaults=True):
+    session_id: str
+    seq: int
+    id: str
+    at: str
+    event: msgspec.Raw
+    by: str | None = None
+    cause: str | None = None
+    key: str | None = None
+
+
+def _redacted_line(session_id: str, line: bytes, redaction: Redaction) -> bytes:
+    stored = msgspec.json.decode(line)
+    event, _ = redaction.redact_event_json(event_bytes(line), owner=True)
+    by = stored.get("by")
+    header = _Header(
+        session_id=session_id,
+        seq=stored["seq"],
+        id=stored["id"],
+        at=stored["at"],
+        by=by and redaction.redact_text(by)[0],
+        cause=stored.get("cause"),
+        key=stored.get("key"),
+        event=msgspec.Raw(event),
+    )
+    return msgspec.json.encode(header)
+
+
+def export_json(
+    store: StateStore,
+    session_id: str,
+    at: int | datetime | None = None,
+    *,
+    redaction: Redaction | None = None,
+) -> bytes:
     """The session as the seed's program would write it, now or `at` a version or moment.
 
     Raises SessionNotFoundError, and what load_session raises.
@@ -46,18 +109,65 @@ def export_json(store: StateStore, session_id: str, at: int | datetime | None = 
     session = store.load_session(session_id, at=at)
     if session is None:
         raise _not_found(session_id, at)
+    if redaction is not None:
+        redacted, _ = redaction.redact_document(msgspec.to_builtins(session.to_document()))
+        session = Session.from_document(msgspec.convert(redacted, type=type(session.to_document())))
     return document_json(session)
 
 
-def export_markdown(store: StateStore, session_id: str, at: int | datetime | None = None) -> str:
+def export_markdown(
+    store: StateStore,
+    session_id: str,
+    at: int | datetime | None = None,
+    *,
+    redaction: Redaction | None = None,
+) -> str:
     """All that was said and done, in the order in which it happened, as Markdown.
 
     Raises SessionNotFoundError, CorruptRecordError.
     """
-    entries = store.project(Transcript(), session_id, at=at)
+    transcript = Transcript()
+    entries = store.project(
+        transcript if redaction is None else _Redacted(transcript, redaction), session_id, at=at
+    )
     if not entries:
         raise _not_found(session_id, at)
     return to_markdown(session_id, entries)
+
+
+class _Redacted(Projection[State]):
+    """A projection of what the records say when they are redacted."""
+
+    def __init__(self, inner: Projection[State], redaction: Redaction) -> None:
+        self._inner, self._redaction = inner, redaction
+
+    @property
+    def name(self) -> str:
+        return self._inner.name
+
+    @property
+    def version(self) -> int:
+        return self._inner.version
+
+    def initial(self) -> State:
+        return self._inner.initial()
+
+    def apply(self, state: State, record: Record) -> State:
+        return self._inner.apply(state, self._redaction.redact_record(record)[0])
+
+
+@contextlib.contextmanager
+def whole_file(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """A file to write that takes the place of `path` at the end, or, if that is an error, leaves it alone."""
+    folder = os.path.dirname(os.path.abspath(path))
+    descriptor, temporary = tempfile.mkstemp(prefix=".export-", dir=folder)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
 
 
 def _not_found(session_id: str, at: int | datetime | None) -> SessionNotFoundError:

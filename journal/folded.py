@@ -22,7 +22,7 @@ from journal.lineage import origin_of
 from journal.log import Log
 from journal.reader import Position, beginning
 from journal.snapshot import FOLD, Snapshot, read_snapshot, write_snapshot
-from projections.events import JournalRepaired
+from projections.events import Event, JournalRepaired
 from projections.session import Session, SessionProjection, apply_event
 from projections.summary import SessionSummary, summarize
 
@@ -32,13 +32,18 @@ SNAPSHOT_AFTER_BYTES: Final = 64 * 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What all handles of a store share. `mark` tells the catalog that a session is about to change."""
+    """What all handles of a store share.
+
+    mark    tells the catalog that a session is about to change
+    redact  makes of an event the one to store; None where all are stored as they are
+    """
 
     disk: Disk
     layout: Layout
     durable: bool
     always_snapshot: bool
     mark: Callable[[str], None]
+    redact: Callable[[Event], Event] | None = None
 
 
 class Repairs(NamedTuple):

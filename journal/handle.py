@@ -22,6 +22,7 @@ from journal.errors import (
     VersionConflictError,
 )
 from journal.folded import FoldedLog
+from journal.hiding import hide, hide_in
 from journal.history import begun_by
 from journal.quarantine import keep
 from journal.reader import Reader, TornTail, beginning
@@ -33,6 +34,7 @@ from projections.events import Change, JournalRepaired, SessionAdopted, SessionC
 from projections.messages import utc_now
 from projections.rewind import rewound
 from projections.session import Session, SessionProjection, apply_event
+from projections.summary import SessionSummary
 
 ANY: Final = -1
 """`expected_version=ANY`: the caller does not care what others wrote."""
@@ -56,6 +58,9 @@ class Handle(FoldedLog):
             prepare(change, by=by, cause=cause, key=None if index else key)
             for index, change in enumerate(changes)
         ]
+        redact = self._setting.redact
+        if redact is not None:
+            changes = hide(list(changes), batch, redact, by)
         # To assert a version must not create a file.
         with self.log.exclusive if batch else self.log.existing:
             state, known = self._begin()
@@ -81,8 +86,11 @@ class Handle(FoldedLog):
             self._fold(state, changes)
             return self._write(state, batch)
 
-    def save(self, session: Session, expected: int, *, by: str | None = None) -> int:
-        """Append what changed in a session; return its new version. See StateStore.save_session."""
+    def save(self, session: Session, expected: int, *, by: str | None = None, is_hidden: bool = False) -> int:
+        """Append what changed in a session; return its new version. See StateStore.save_session.
+
+        `is_hidden`: an earlier try stored some of it redacted.
+        """
         changes = session._unsaved
         if changes is None:
             raise RuntimeError(
@@ -92,6 +100,10 @@ class Handle(FoldedLog):
         batch = []
         for change in changes:
             batch.append(prepare(change, by))
+        stored, redact = changes, self._setting.redact
+        if redact is not None and (stored := hide(changes, batch, redact, by)) is not changes:
+            hide_in(session, changes, stored)
+            is_hidden = True
         log = self.log
         with log.exclusive:
             state, known = self._begin()
@@ -105,7 +117,8 @@ class Handle(FoldedLog):
                     log.settle()
                     del changes[: written.records]
                     session.version, session._chain = written.version, None
-                    return self.save(session, expected if expected == ANY else session.version, by=by)
+                    expected = expected if expected == ANY else session.version
+                    return self.save(session, expected, by=by, is_hidden=is_hidden)
             base, chain = session.version, session._chain
             # One that was never stored knows no chain; it does not know another program's session either.
             is_another = (chain is not None or self._adopting is not None) and known.get(base, chain) != chain
@@ -116,14 +129,20 @@ class Handle(FoldedLog):
                 # It was deleted meanwhile: what it says goes on record anew, all of it.
                 is_behind, batch = False, []
                 changes.clear()
+                stored = changes
             elif is_behind and changes and isinstance(changes[0].event, SessionCreated):
-                del changes[0], batch[0]  # it is there already
-            self._fold(state, changes)
+                del batch[0]  # it is there already
+                stored = stored[1:]
+                del changes[0]
+            self._fold(state, stored)
             # Behind (expected is ANY), its changes go on top of what others wrote.
             if is_edited(state, session) and not (is_behind and not _lists_edited(session)):
                 extra = edits(state, session)
-                batch += [prepare(change, by=by) for change in extra]
-                self._fold(state, extra)
+                more = [prepare(change, by=by) for change in extra]
+                stored = extra if redact is None else hide(extra, more, redact, by)
+                is_hidden = is_hidden or stored is not extra
+                batch += more
+                self._fold(state, stored)
                 # Noted from here on: a retry of this save must be known as one.
                 changes += extra
                 session.updated_at = state.updated_at
@@ -132,7 +151,7 @@ class Handle(FoldedLog):
                 version = self._write(state, batch)
             else:
                 self._state = state
-            if is_behind:
+            if is_behind or is_hidden:
                 session._become(state.to_document())
             session.version, session._chain = version, log.chain
             changes.clear()
@@ -197,8 +216,11 @@ class Handle(FoldedLog):
                 break
         return state
 
-    def delete(self, *, by: str | None, why: str | None) -> bool:
-        """Remove the journal and the snapshot, and leave a tombstone. See StateStore.delete_session."""
+    def delete(self, *, by: str | None, why: str | None, expected: SessionSummary | None = None) -> bool:
+        """Remove the journal and the snapshot, and leave a tombstone. See StateStore.delete_session.
+
+        `expected`: only if the session still is what this says of it, else False.
+        """
         setting, log = self._setting, self.log
         try:
             if all(setting.disk.status(path) is None for path in (log.path, self._snapshot_path)):
@@ -215,9 +237,14 @@ class Handle(FoldedLog):
                 disks.check_file(setting.disk, path)
             try:
                 # A first save that was cut short leaves bytes, and no session.
-                is_there = self.read() is not None
+                state = self.read()
+                is_there = state is not None
             except JournalError:
-                is_there = True  # what cannot be read can be deleted all the same
+                state, is_there = None, True  # what cannot be read can be deleted all the same
+            if expected is not None and (
+                state is None or (state.version, state.updated_at) != (expected.version, expected.updated_at)
+            ):
+                return False
             tombstone = Tombstone(
                 id=self.session_id,
                 version=log.version,

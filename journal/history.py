@@ -32,13 +32,18 @@ def decoded(log: Log) -> Iterator[Record]:
     seq = log.version
     for offset, line in log.read_new():
         seq += 1
-        try:
-            record = decode_record(line)
-        except Damage as damage:
-            raise CorruptRecordError(log.path, offset, seq, damage.reason) from None
-        if not belongs(record, log.session_id):
-            raise CorruptRecordError(log.path, offset, seq, "it does not begin this session")
-        yield record
+        yield read_record(log, offset, seq, line)
+
+
+def read_record(log: Log, offset: int, seq: int, line: bytes) -> Record:
+    """The record of a log's checked line. Raises CorruptRecordError where no writer wrote it, or not here."""
+    try:
+        record = decode_record(line)
+    except Damage as damage:
+        raise CorruptRecordError(log.path, offset, seq, damage.reason) from None
+    if not belongs(record, log.session_id):
+        raise CorruptRecordError(log.path, offset, seq, "it does not begin this session")
+    return record
 
 
 def begun_by(event: Event) -> str:

@@ -5,7 +5,7 @@ import os
 import uuid
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
 
@@ -20,9 +20,11 @@ from journal.erase import Erasure, content_versions, erase
 from journal.errors import (
     InvalidEventError,
     JournalError,
+    JournalWarning,
     OwnerMismatchError,
     SessionNotFoundError,
     VersionConflictError,
+    unreadable,
 )
 from journal.examination import Wishes
 from journal.folded import Setting
@@ -38,13 +40,16 @@ from journal.mounts import refuse_network
 from journal.names import SESSIONS
 from journal.questions import Questions
 from journal.repair import repair
+from journal.retention import Pruned, Retention
 from journal.snapshot import document_json
+from journal.tombstones import Tombstone, read_tombstones
 from journal.verify import Report
 from projections.comparison import Comparison, compare
 from projections.document import Json
 from projections.events import Change, Event, Record, SessionAdopted
 from projections.messages import utc_now
 from projections.projection import Projection
+from projections.redaction import Redaction
 from projections.session import Session, SessionProjection
 from projections.timeline import Timeline
 
@@ -61,6 +66,8 @@ class StateStore:
     snapshots   "auto": rewritten when the journal outgrew them; "always": at each save, for a folder that
                 is shared with the seed's program
     allow_network  whether the folder may be on a network file system, where locks and syncs may not hold
+    redact      what is hidden before a byte is written: in events, in what a session says (the session is
+                brought up to date), in documents. Not in ids, names, `by` and `key`
 
     Close it, or use it in a `with`: that brings the snapshots up to date. What was acknowledged is on
     record either way.
@@ -76,6 +83,7 @@ class StateStore:
         actor: str | None = None,
         snapshots: Literal["auto", "always"] = "auto",
         allow_network: bool = False,
+        redact: Redaction | None = None,
     ) -> None:
         if durability not in ("disk", "os"):
             raise ValueError(f"durability is 'disk' or 'os', not {durability!r}")
@@ -95,11 +103,12 @@ class StateStore:
             durable=durable,
             always_snapshot=snapshots == "always",
             mark=self._marks.mark,
+            redact=None if redact is None else redact.redact_event,
         )
         self._handles = Handles(self._setting)
         self._questions = Questions(disk, layout, self._handles)
         self._catalog = Catalog(disk, layout, self._marks, self._questions.summarize_each)
-        self._documents = Documents(disk, layout, durable=durable)
+        self._documents = Documents(disk, layout, durable=durable, redact=redact)
 
     @property
     def actor(self) -> str | None:
@@ -124,7 +133,8 @@ class StateStore:
         All or nothing, and durable as the store is when this returns. What its methods changed is appended
         as it is; what was edited by hand is found by comparing with what is stored.
         `expected_version` is the session's own unless given. ANY: its changes go on top of whatever others
-        wrote meanwhile, and the session is brought up to date in place.
+        wrote meanwhile, and the session is brought up to date in place. So it is where the store redacts
+        something of it: afterwards it says what is stored.
 
         Raises:
             VersionConflictError: someone else changed the session since it was loaded; nothing was written.
@@ -187,6 +197,53 @@ class StateStore:
         A tombstone keeps its id, version and chain, and who deleted it, when and `why`.
         """
         return self._handles.of(session_id).delete(by=self.actor, why=why)
+
+    def prune(
+        self,
+        older_than: timedelta | None = None,
+        keep: int | None = None,
+        user_id: str | None = None,
+        *,
+        dry_run: bool = False,
+    ) -> Pruned:
+        """Delete the sessions, or one user's, that nobody changed for so long; return which.
+
+        `older_than`: the last change is longer ago than this. `keep`: the newest so many of each user stay,
+        however old; alone, all others go. Each leaves a tombstone with the rule as its `why`. A session that
+        changes meanwhile stays, and so does one that cannot be read. After an interruption, prune again.
+        `dry_run`: nothing is deleted. The time of a change is the one on record: an import has old ones.
+
+        Raises ValueError without a rule, DurabilityError.
+        """
+        retention = Retention(older_than, keep)
+        found = self.list_sessions(user_id)
+        expired = [*retention.expired(found, utc_now())][::-1]
+        pruned = Pruned(unreadable=found.unreadable)
+        for summary in expired:
+            handle = self._handles.glance(summary.id)
+            if dry_run or handle.delete(by=self.actor, why=str(retention), expected=summary):
+                pruned.sessions.append(summary)
+            else:
+                pruned.changed.append(summary.id)
+        return pruned
+
+    def tombstones(self) -> list[Tombstone]:
+        """The notes of deleted sessions, in the order of the deletions: `id, version, chain, at, by, why`.
+
+        A session may have been created again since. A line that cannot be read is told with a JournalWarning.
+        """
+        self._handles.check_usable()
+        path = self._layout.tombstones
+        found = []
+        try:
+            for each in read_tombstones(self._disk, path):
+                if isinstance(each, int):
+                    warnings.warn(f"{path}: line {each} is no tombstone", JournalWarning, stacklevel=2)
+                else:
+                    found.append(each)
+        except OSError as error:
+            raise unreadable(path, error) from error
+        return found
 
     def list_sessions(
         self,

@@ -2,11 +2,13 @@
 
 import contextlib
 import os
+from collections.abc import Iterator
 
 import msgspec
 
 from journal import disk as disks
 from journal.disk import LOCK_EX, LOCK_UN, Disk
+from journal.reader import lines
 from projections.messages import Moment
 
 
@@ -19,6 +21,25 @@ class Tombstone(msgspec.Struct, frozen=True, kw_only=True):
     at: Moment
     by: str | None = None
     why: str | None = None
+
+
+def read_tombstones(disk: Disk, path: str) -> Iterator[Tombstone | int]:
+    """The tombstones in their order; in the place of one that cannot be read, the number of its line."""
+    try:
+        fd = disk.open(path)
+    except FileNotFoundError:
+        return
+    try:
+        for number, (_, line) in enumerate(lines(disk, fd, 0), 1):
+            try:
+                yield _decode(line)
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                yield number
+    finally:
+        disks.close(disk, fd, path)
+
+
+_decode = msgspec.json.Decoder(Tombstone).decode
 
 
 def add_tombstone(disk: Disk, path: str, tombstone: Tombstone, *, durable: bool) -> None:

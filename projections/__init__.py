@@ -28,6 +28,7 @@ from projections.events import (
 from projections.messages import AgentResponse, UserMessage
 from projections.paths import ABSENT, parse_path, path_text, value_at
 from projections.projection import Projection, fold
+from projections.redaction import Redaction
 from projections.session import Session, SessionProjection
 from projections.summary import SessionSummary
 from projections.timeline import Timeline
@@ -49,6 +50,7 @@ __all__ = [
     "Projection",
     "ReasoningAdded",
     "Record",
+    "Redaction",
     "Session",
     "SessionAdopted",
     "SessionCreated",

@@ -90,7 +90,9 @@ def test_every_call_works_with_await(folder):
             assert store.base_path == str(folder)
             with pytest.raises(VersionConflictError):
                 await store.save_session(session)
+            assert (await store.prune(keep=1)).sessions == []
             assert await store.delete_session("s", why="done") is True
+            assert [each.why for each in await store.tombstones()] == ["done"]
 
     asyncio.run(main())
 

@@ -54,6 +54,7 @@ PROJECTIONS = [
     "Projection",
     "ReasoningAdded",
     "Record",
+    "Redaction",
     "Session",
     "SessionAdopted",
     "SessionCreated",

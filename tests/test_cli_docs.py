@@ -1,4 +1,4 @@
-"""The transcripts in the README and in docs/reference/cli.md are what the command really prints."""
+"""The transcripts in the README, the command's page and the how-tos are what the command really prints."""
 
 import doctest
 import os
@@ -13,13 +13,26 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/reference/cli.md"])
+PAGES = [
+    page
+    for page in (
+        "README.md",
+        "docs/reference/cli.md",
+        *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/how-to/*.md")),
+    )
+    if "```console" in (ROOT / page).read_text()
+]
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_every_transcript_is_true(page: str, tmp_path: Path) -> None:
     """Run in order in one folder; `...` stands for what differs from run to run."""
     blocks = re.findall(r"^```console\n(.*?)^```$", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
     steps = [step for block in blocks for step in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]]
     checker = doctest.OutputChecker()
-    environment = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    # This tree, whatever is installed.
+    paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    environment = {"HOME": str(tmp_path), "PATH": os.environ["PATH"], "PYTHONPATH": paths}
     shutil.copy(ROOT / "tools" / "lima.jsonl", tmp_path)
     prefix = f'journal() {{ "{sys.executable}" -m journal.cli "$@"; }}\n'
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @click.option("--until", type=Moment(), help="Only sessions that last changed before this time.")
 @click.option("-n", "--limit", type=click.IntRange(min=1), help="At most so many; the rest is the next page.")
 @click.option("--page", metavar="PAGE", help="Go on where a page ended.")
+@click.option("--deleted", is_flag=True, help="The deleted sessions instead, by their tombstones.")
 def list_command(
     call: Call,
     user: str | None,
@@ -28,8 +29,16 @@ def list_command(
     until: datetime | None,
     limit: int | None,
     page: str | None,
+    deleted: bool,
 ) -> None:
     """List sessions, the latest change first."""
+    if deleted:
+        if user or limit or page:
+            raise click.UsageError(
+                "a tombstone names no user and has no page: --deleted takes --since, --until"
+            )
+        _list_deleted(call, since, until)
+        return
     with call.store() as store:
         found = store.list_sessions(user, limit, since=since, until=until, page=page)
     if call.out.as_json:
@@ -49,6 +58,31 @@ def _page_object(found: "SessionPage") -> dict[str, Any]:
         "unreadable": [{"id": each.id, "reason": each.reason} for each in found.unreadable],
         "next_page": found.next_page,
     }
+
+
+def _list_deleted(call: Call, since: datetime | None, until: datetime | None) -> None:
+    """A line for each tombstone, the latest first."""
+    import msgspec
+
+    with call.store() as store:
+        found = [
+            each
+            for each in reversed(store.tombstones())
+            if (since is None or each.at >= since) and (until is None or each.at < until)
+        ]
+    if call.out.as_json:
+        call.out.json({"tombstones": [msgspec.to_builtins(each) for each in found]})
+    else:
+        call.out.lines(
+            f"{each.at:%Y-%m-%d %H:%M:%SZ}  {visible(each.id)}  version {each.version}"
+            + (f"  [{visible(each.by)}]" if each.by else "")
+            + (f"  {visible(each.why)}" if each.why else "")
+            for each in found
+        )
+    if not found:
+        call.out.note("no deleted sessions")
+        if since or until:
+            raise click.exceptions.Exit(NO)
 
 
 _HEADINGS = ("SESSION", "USER", "MESSAGES", "REPLIES", "VERSION", "SIZE", "CHANGED")

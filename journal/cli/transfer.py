@@ -1,21 +1,15 @@
-"""The commands that bring sessions in and out: import, export."""
+"""The command that brings sessions in: import."""
 
 import os
-import sys
-import tempfile
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
-from journal.cli.address import Address, is_session, locate, parse_address, require
 from journal.cli.app import NO, NOT_FOUND, Call, command
 from journal.cli.progress import Progress
-from journal.cli.text import visible_lines
 
 if TYPE_CHECKING:
     from journal.importers import Outcome
-    from journal.store import StateStore
 
 
 class PathMissing(click.ClickException):
@@ -90,73 +84,3 @@ def _tell(call: Call, outcomes: "list[Outcome]") -> None:
 
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'s' * (number != 1)}"
-
-
-@command("export")
-@click.argument("address", metavar="ID[@POINT]")
-@click.option(
-    "--format",
-    "file_format",
-    type=click.Choice(["lines", "json", "markdown"]),
-    help="lines: the journal itself (the default); json: the session; markdown: a transcript.",
-)
-@click.option("-o", "--output", metavar="FILE", help="Write there instead of to stdout.")
-def export_command(call: Call, address: str, file_format: str | None, output: str | None) -> None:
-    """Write a session out, whole, or as json or markdown as it was at a point."""
-    form = file_format or ("json" if call.out.as_json and not output else "lines")
-    with call.store() as store:
-        where = parse_address(address, lambda each: is_session(store, each))
-        require(store, where.session_id)
-        if form == "lines" and where.end is not None:
-            raise click.UsageError("lines are the whole journal; a point needs --format json or markdown")
-        if output is None or output == "-":
-            _to_stdout(store, where, form, is_terminal=call.out.is_terminal)
-            return
-        size = _to_file(store, where, form, output)
-    if call.out.as_json:
-        facts = {"session_id": where.session_id, "format": form, "path": output, "size_bytes": size}
-        call.out.json(facts)
-    else:
-        call.out.note(f"wrote {output}, {size:,} bytes")
-
-
-def _export(store: "StateStore", where: Address, form: str, write: Callable[[bytes], object]) -> None:
-    from journal.export import export_json, export_lines, export_markdown
-
-    at = None if where.end is None else locate(store, where.session_id, where.end)
-    if form == "lines":
-        export_lines(store, where.session_id, write)
-    elif form == "json":
-        write(export_json(store, where.session_id, at))
-    else:
-        write(export_markdown(store, where.session_id, at).encode())
-
-
-def _to_stdout(store: "StateStore", where: Address, form: str, *, is_terminal: bool) -> None:
-    if not is_terminal:
-        sys.stdout.flush()
-        _export(store, where, form, sys.stdout.buffer.write)
-        sys.stdout.buffer.flush()
-        return
-
-    def show(data: bytes) -> None:
-        click.echo(visible_lines(data.decode(errors="replace")), nl=not data.endswith(b"\n"))
-
-    _export(store, where, form, show)
-
-
-def _to_file(store: "StateStore", where: Address, form: str, path: str) -> int:
-    """Write a whole file or none: an export that fails leaves what was there before."""
-    folder = os.path.dirname(os.path.abspath(path))
-    if os.path.isdir(path):
-        raise click.UsageError(f"{path!r} is a folder")
-    descriptor, temporary = tempfile.mkstemp(prefix=".export-", dir=folder)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            _export(store, where, form, file.write)
-            size: Any = file.tell()
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-    return int(size)
