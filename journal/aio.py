@@ -14,6 +14,8 @@ from typing import Any, Final, Literal, ParamSpec, Self, TypeVar, overload
 from journal.catalog import SessionPage
 from journal.commits import Commits
 from journal.diagnosis import Diagnosis
+from journal.note import SigningKey
+from journal.seal import Seal
 from journal.store import StateStore, as_changes
 from journal.verify import Report
 from projections.document import Json
@@ -142,17 +144,25 @@ class AsyncStateStore:
         """As StateStore.project."""
         return await self._in_thread(self._store.project, projection, session_id, at=at)
 
-    async def verify(self, session_id: str | None = None) -> Report:
+    async def verify(self, session_id: str | None = None, *, seal: Seal | None = None) -> Report:
         """As StateStore.verify."""
-        return await self._in_thread(self._store.verify, session_id)
+        return await self._in_thread(self._store.verify, session_id, seal=seal)
 
     async def verify_each(
-        self, session_ids: Iterable[str] | None = None
+        self, session_ids: Iterable[str] | None = None, *, seal: Seal | None = None
     ) -> AsyncIterator[tuple[str, Report]]:
         """As StateStore.verify_each."""
-        reports = await self._in_thread(self._store.verify_each, session_ids)
+        reports = await self._in_thread(self._store.verify_each, session_ids, seal=seal)
         async for found in self._each(reports, 1):
             yield found
+
+    async def seal(self, session_ids: str | Iterable[str] | None = None, *, key: SigningKey) -> Seal:
+        """As StateStore.seal."""
+        return await self._in_thread(self._store.seal, session_ids, key=key)
+
+    async def prove(self, session_id: str, version: int, *, seal: bytes) -> bytes:
+        """As StateStore.prove."""
+        return await self._in_thread(self._store.prove, session_id, version, seal=seal)
 
     async def diagnose(
         self, session_id: str, *, only_proven: bool = False, user_id: str | None = None

@@ -53,6 +53,12 @@ def event_bytes(line: bytes) -> bytes:
     return line[line.find(_EVENT, line.find(_CHAIN)) + len(_EVENT) : -1]
 
 
+def header_and_chain(line: bytes) -> tuple[bytes, bytes]:
+    """What a checked line's chain covers, and the chain."""
+    at = line.find(_CHAIN)
+    return line[:at], line[at + 10 : at + 53]
+
+
 def is_erased(line: bytes) -> bool:
     """Whether a checked line's content was taken out."""
     return line.startswith(_NO_SALT, line.find(_CHAIN) + 53)

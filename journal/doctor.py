@@ -3,7 +3,6 @@
 It goes by the files alone: the catalog is looked at, and neither used nor brought up to date.
 """
 
-import contextlib
 import os
 import shlex
 import stat
@@ -11,16 +10,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-import msgspec
-
 from journal import disk as disks
 from journal.disk import TEMPORARY, Disk, Entry
 from journal.errors import JournalError, SessionNotFoundError
 from journal.layout import JOURNAL_ENDING, SNAPSHOT_ENDING, Layout
 from journal.mounts import NETWORK_TYPES, mount_of
 from journal.names import is_session_id
-from journal.reader import lines
-from journal.tombstones import Tombstone
+from journal.tombstones import read_tombstones
 from journal.upkeep import catalog_problem, stray_temporaries
 from journal.verify import verify_session
 
@@ -120,17 +116,11 @@ def _check_quarantine(disk: Disk, layout: Layout) -> Remark:
 def _check_tombstones(disk: Disk, layout: Layout) -> Remark:
     good, bad = 0, []
     try:
-        with contextlib.suppress(FileNotFoundError):
-            fd = disk.open(layout.tombstones)
-            try:
-                for number, (_, line) in enumerate(lines(disk, fd, 0), 1):
-                    try:
-                        msgspec.json.decode(line, type=Tombstone)
-                        good += 1
-                    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-                        bad.append(str(number))
-            finally:
-                disks.close(disk, fd, layout.tombstones)
+        for number, tombstone in enumerate(read_tombstones(disk, layout.tombstones), 1):
+            if tombstone is None:
+                bad.append(str(number))
+            else:
+                good += 1
     except OSError as error:
         text = f"{layout.tombstones}: {_reason(error)}"
         return Remark(about="tombstones", text=text, is_well=False)

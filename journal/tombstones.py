@@ -2,11 +2,13 @@
 
 import contextlib
 import os
+from collections.abc import Iterator
 
 import msgspec
 
 from journal import disk as disks
 from journal.disk import LOCK_EX, LOCK_UN, Disk
+from journal.reader import lines
 from projections.messages import Moment
 
 
@@ -19,6 +21,22 @@ class Tombstone(msgspec.Struct, frozen=True, kw_only=True):
     at: Moment
     by: str | None = None
     why: str | None = None
+
+
+def read_tombstones(disk: Disk, path: str) -> Iterator[Tombstone | None]:
+    """The notes, oldest first; None for a line that is none."""
+    try:
+        fd = disk.open(path)
+    except FileNotFoundError:
+        return
+    try:
+        for _, line in lines(disk, fd, 0):
+            try:
+                yield msgspec.json.decode(line, type=Tombstone)
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                yield None
+    finally:
+        disks.close(disk, fd, path)
 
 
 def add_tombstone(disk: Disk, path: str, tombstone: Tombstone, *, durable: bool) -> None:

@@ -1,4 +1,4 @@
-"""The transcripts in the README and in docs/reference/cli.md are what the command really prints."""
+"""The transcripts in the README, in docs/reference/cli.md and in the how-tos are what the command prints."""
 
 import doctest
 import os
@@ -11,17 +11,23 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+PAGES = ["README.md", "docs/reference/cli.md"]
+PAGES += [str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("docs/how-to/*.md"))]
+# What a page's reader has in the folder.
+FILES = ("tools/lima.jsonl", "docs/reference/check_proof.py")
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/reference/cli.md"])
+@pytest.mark.parametrize("page", PAGES)
 def test_every_transcript_is_true(page: str, tmp_path: Path) -> None:
     """Run in order in one folder; `...` stands for what differs from run to run."""
     blocks = re.findall(r"^```console\n(.*?)^```$", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
     steps = [step for block in blocks for step in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]]
     checker = doctest.OutputChecker()
     environment = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
-    shutil.copy(ROOT / "tools" / "lima.jsonl", tmp_path)
+    for file in FILES:
+        shutil.copy(ROOT / file, tmp_path)
     prefix = f'journal() {{ "{sys.executable}" -m journal.cli "$@"; }}\n'
+    prefix += f'python3() {{ "{sys.executable}" "$@"; }}\n'
 
     assert steps
     for step in steps:
