@@ -162,10 +162,9 @@ def _sealed_head(lines: list[str]) -> tuple[Head]:
 
 
 def _heads(rest: bytes) -> tuple[Head, ...]:
-    *lines, last = rest.decode().split("\n")
-    heads = tuple(_head(line) for line in lines)
+    heads = tuple(_head(line) for line in rest.decode().split("\n")[:-1])
     ids = [head.session_id for head in heads]
-    if last or not heads or ids != sorted(set(ids)):
+    if not heads or ids != sorted(set(ids)):
         raise ValueError
     return heads
 

@@ -180,13 +180,21 @@ def test_a_key_of_the_same_name_is_another_key():
         GO_NOTE + "— x AAAA\n".encode(),
         b"\xff" + GO_NOTE,
         b"\t" + GO_NOTE,
-        b"x" * MAX_NOTE_BYTES + GO_NOTE,
         GO_NOTE + signature_line(KEY).encode() * MAX_SIGNATURES,
     ],
 )
 def test_what_is_no_note_is_refused(data):
     with pytest.raises(SealError):
         open_note(data, [PUBLIC])
+
+
+def test_a_note_that_is_too_long_is_refused_whoever_signed_it():
+    long = sign("x" * MAX_NOTE_BYTES + "\n", KEY)
+    longest = sign("x" * (MAX_NOTE_BYTES - len(GO_NOTE)) + "\n", KEY)
+
+    assert open_note(longest, [PUBLIC]).signers == ("PeterNeumann",)
+    with pytest.raises(SealError, match="bytes long"):
+        open_note(long, [PUBLIC])
 
 
 def test_sixteen_signatures_of_others_do_not_hide_ours():

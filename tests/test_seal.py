@@ -15,7 +15,7 @@ from journal import JournalWarning, SealError, Session, SessionNotFoundError, St
 from journal.disk import Disk
 from journal.merkle import audit_path, merkle_root
 from journal.note import SigningKey, sign
-from journal.seal import MAX_SEAL_BYTES, Head, make_seal, open_seal, read_statement
+from journal.seal import MAX_SEAL_BYTES, Head, Statement, make_seal, open_seal, read_statement
 from projections import ContentErased
 from tests.strategies import said
 from tests.test_note import GO_KEY, GO_SECRET
@@ -209,6 +209,25 @@ def test_a_good_signature_under_what_is_no_seal_makes_none(lines):
 
     with pytest.raises(SealError):
         open_seal(data, PUBLIC)
+
+
+@pytest.mark.parametrize("ids", [["b", "a"], ["a", "a"], ["a", "b", "a"]])
+def test_heads_that_are_not_sorted_or_stand_twice_make_no_seal(ids):
+    """Even if that was signed: of a session there is one head."""
+    statement = Statement(AT, "store", tuple(Head(each, 1, CHAIN) for each in ids))
+    data = sign(statement.text(), KEY) + statement.rest().encode()
+
+    with pytest.raises(SealError):
+        open_seal(data, PUBLIC)
+
+
+@pytest.mark.parametrize("behind", ["\n", "x\n", "\nx\n", f"\n1 {CHAIN} b\n"])
+def test_nothing_stands_behind_the_seal_of_one_session(behind):
+    data = make_seal([Head("a", 1, CHAIN)], "session", AT, KEY).data
+
+    assert open_seal(data, PUBLIC).heads.keys() == {"a"}
+    with pytest.raises(SealError):
+        open_seal(data + behind.encode(), PUBLIC)
 
 
 def test_a_seal_that_is_too_long_is_refused_unread():
