@@ -22,7 +22,6 @@ def seal_sessions(
     disk: Disk, layout: Layout, reports: Mapping[str, Report], scope: Scope, at: datetime, key: SigningKey
 ) -> Seal:
     """Sign the heads that these reports found. Raises SealError where one is not whole, or has no journal."""
-    key.verifier()  # before the work
     if not reports:
         raise SealError("there is no session to seal; nothing was signed")
     faults = {each: fault for each, report in sorted(reports.items()) if (fault := _fault(report))}

@@ -308,6 +308,7 @@ class StateStore:
             InvalidKeyError, MissingExtraError: nothing can be signed with that key, or here.
 
         """
+        key.verifier()  # a key that cannot sign is told before all the work
         scope: Scope = "store" if session_ids is None else "sessions"
         if isinstance(session_ids, str):
             scope, reports = "session", {session_ids: self._questions.verify_one(session_ids)}

@@ -11,7 +11,7 @@ from crash.forging import CREATED, SAID, forged
 from hypothesis import given
 from hypothesis import strategies as st
 
-from journal import JournalWarning, SealError, Session, SessionNotFoundError, StateStore
+from journal import InvalidKeyError, JournalWarning, SealError, Session, SessionNotFoundError, StateStore
 from journal.disk import Disk
 from journal.merkle import audit_path, merkle_root
 from journal.note import SigningKey, sign
@@ -531,6 +531,18 @@ def test_a_tombstone_of_less_than_was_sealed_tells_nothing(talks, folder, change
     assert verified(folder, "s", seal).ok
 
 
+def test_a_tombstone_of_one_session_does_not_excuse_another(talks, folder):
+    seal = talks.seal(key=KEY)
+    speak(talks, "u", "one", "two", "three", "four")
+    talks.delete_session("u")
+    talks.compact()
+    for name in ("s.jsonl", "s.json"):
+        (folder / "sessions" / name).unlink(missing_ok=True)
+    report = verified(folder, None, seal)
+
+    assert ["'s': its journal is gone" in each for each in report.findings] == [True]
+
+
 def test_another_session_under_a_deleted_ones_id_is_a_finding(talks, folder):
     """A tombstone, which anybody can write, must not make a rewrite pass."""
     seal = talks.seal("s", key=KEY)
@@ -574,6 +586,13 @@ def test_what_is_not_there_is_not_sealed(talks, tmp_path):
         talks.seal(["s", "nobody"], key=KEY)
     with StateStore(tmp_path / "empty") as empty, pytest.raises(SealError, match="no session to seal"):
         empty.seal(key=KEY)
+
+
+def test_a_key_that_cannot_sign_is_told_before_anything_else(tmp_path):
+    """Not after all sessions were read."""
+    wrong = SigningKey(KEY.name, b"1234", KEY.seed)
+    with StateStore(tmp_path / "empty") as empty, pytest.raises(InvalidKeyError):
+        empty.seal(key=wrong)
 
 
 def test_a_torn_tail_is_not_part_of_what_is_sealed(talks, folder):
