@@ -75,6 +75,15 @@ def test_a_key_does_not_go_through_a_link(call, tmp_path):
     assert not (tmp_path / "elsewhere").exists()
 
 
+def test_a_key_that_appears_meanwhile_is_not_replaced(call, public, monkeypatch):
+    """Between the look and the write, too."""
+    before = Path("audit.key").read_text()
+    monkeypatch.setattr("journal.cli.sealing._refuse_to_replace", lambda path: None)
+
+    assert call("key", "new", "example.com/audit").exit_code == 2
+    assert Path("audit.key").read_text() == before
+
+
 def test_the_public_key_is_found_again(call, public):
     assert call("key", "public", "audit.key").stdout.strip() == public
     assert answer(call("key", "public", "audit.key", "--json")) == {"public": public}

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from journal import SealError, Session, SessionNotFoundError, StateStore
-from journal.note import SigningKey
-from journal.seal import Head, make_seal
+from journal.note import SigningKey, sign
+from journal.seal import Head, make_seal, split_seal
 from projections import ContentErased
 from tests.test_seal import AT, CHAIN, KEY, erased, lines_of, put, speak
 
@@ -235,6 +235,63 @@ def test_a_proof_that_was_put_together_anew_is_refused(talks, fast, change):
     assert tampered != proof
     with pytest.raises((ValueError, TypeError, AttributeError)):
         checked(tampered)
+
+
+def signed(proof, **change):
+    """The proof with a change, and a seal that somebody signed for just that."""
+    proof = proof | change
+    header, _, rest = proof["record"].partition(',"chain":"')
+    chain = CHECKER.chain_after(proof["previous"], header.encode())
+    proof["record"] = f'{header},"chain":"{chain}{rest[43:]}'
+    for each in proof["headers"]:
+        chain = CHECKER.chain_after(chain, each.encode())
+    head = Head(str(proof["session_id"]), json.loads(proof["record"])["seq"] + len(proof["headers"]), chain)
+    is_text = isinstance(proof["session_id"], str)
+    seal = make_seal([head], "session" if is_text else "store", AT, KEY)
+    place = {} if is_text else {"index": 0, "path": []}
+    return proof | place | {"seal": split_seal(seal.data)[0].decode()}
+
+
+def test_what_is_not_written_as_we_write_it_is_refused_whoever_signed_it(talks, fast):
+    """Each part has one form; what has another one may mean something else to another reader."""
+    proof = proof_of(talks, talks.seal("s", key=KEY), 8)
+    (last,) = proof["headers"]
+
+    assert checked(signed(proof))["sealed_version"] == 9
+    for change in (
+        {"previous": proof["previous"] + "x"},
+        {"previous": ""},
+        {"session_id": 7},
+        {"headers": [last.replace('"seq":9', '"seq":10')]},
+        {"headers": [last.replace('{"v":1', '{"v":2')]},
+        {"headers": [" " + last]},
+        {"headers": ""},
+        {"record": proof["record"].replace('{"v":1,', '{"v": 1,', 1)},
+        {"record": proof["record"].replace('{"v":1,', '{"by":"x","v":1,', 1)},
+        {"record": proof["record"].replace('"event":', ' "event":', 1)},
+    ):
+        with pytest.raises((ValueError, TypeError)):
+            checked(signed(proof, **change))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("session-journal/seal/1", "session-journal/seal/2"),
+        ("session-journal/seal/1", "example.com/log"),
+        ("scope session", "scope store"),
+        ("time ", "at "),
+        ("version ", "sessions "),
+    ],
+)
+def test_another_note_of_the_same_key_is_no_seal(talks, fast, before, after):
+    """A key may sign other things; what it signed says what it is."""
+    proof = proof_of(talks, talks.seal("s", key=KEY), 9)
+    text = proof["seal"].split("\n\n")[0] + "\n"
+
+    assert before in text
+    with pytest.raises((ValueError, AttributeError)):
+        checked(proof | {"seal": sign(text.replace(before, after, 1), KEY).decode()})
 
 
 def test_a_record_cannot_borrow_bytes_from_the_chain_before_it(talks, fast):

@@ -207,7 +207,6 @@ def _write_new(path: str, data: bytes) -> None:
         raise click.UsageError(f"{path} is there already, and is not replaced; choose another name") from None
     try:
         with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(file.fileno(), 0o600)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
