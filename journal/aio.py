@@ -16,7 +16,9 @@ from journal.commits import Commits
 from journal.diagnosis import Diagnosis
 from journal.erase import Erasure
 from journal.handle import ANY
+from journal.note import SigningKey
 from journal.retention import Pruned
+from journal.seal import Seal
 from journal.store import StateStore, as_changes
 from journal.tombstones import Tombstone
 from journal.verify import Report
@@ -211,17 +213,25 @@ class AsyncStateStore:
         """As StateStore.compare."""
         return await self._in_thread(self._store.compare, session_id, other_id, at=at, other_at=other_at)
 
-    async def verify(self, session_id: str | None = None) -> Report:
+    async def verify(self, session_id: str | None = None, *, seal: Seal | None = None) -> Report:
         """As StateStore.verify."""
-        return await self._in_thread(self._store.verify, session_id)
+        return await self._in_thread(self._store.verify, session_id, seal=seal)
 
     async def verify_each(
-        self, session_ids: Iterable[str] | None = None
+        self, session_ids: Iterable[str] | None = None, *, seal: Seal | None = None
     ) -> AsyncIterator[tuple[str, Report]]:
         """As StateStore.verify_each."""
-        reports = await self._in_thread(self._store.verify_each, session_ids)
+        reports = await self._in_thread(self._store.verify_each, session_ids, seal=seal)
         async for found in self._each(reports, 1):
             yield found
+
+    async def seal(self, session_ids: str | Iterable[str] | None = None, *, key: SigningKey) -> Seal:
+        """As StateStore.seal."""
+        return await self._in_thread(self._store.seal, session_ids, key=key)
+
+    async def prove(self, session_id: str, version: int, *, seal: bytes) -> bytes:
+        """As StateStore.prove."""
+        return await self._in_thread(self._store.prove, session_id, version, seal=seal)
 
     async def diagnose(
         self, session_id: str, *, only_proven: bool = False, user_id: str | None = None

@@ -1,5 +1,6 @@
 """The hash chain: is a line the record that belongs here? Format: docs/reference/format.md."""
 
+import re
 from binascii import b2a_base64
 from collections.abc import Sequence
 from hashlib import sha256
@@ -20,6 +21,8 @@ _CHAIN = b',"chain":"'
 _SALT = b'","salt":"'
 _NO_SALT = b'","salt":null'
 _EVENT = b'","event":'
+# All that may follow the chain of an erased record: the chain does not cover it, so nothing may be added.
+_ERASED = re.compile(rb'","salt":null,"event":\{"type":"erased","was":"(?:[^"\\]|\\.)*"\}\}')
 URLSAFE = bytes.maketrans(b"+/", b"-_")
 
 
@@ -48,6 +51,12 @@ def first_chain(session_id: str) -> bytes:
 def event_bytes(line: bytes) -> bytes:
     """The event's JSON in a checked line."""
     return line[line.find(_EVENT, line.find(_CHAIN)) + len(_EVENT) : -1]
+
+
+def header_and_chain(line: bytes) -> tuple[bytes, bytes]:
+    """What a checked line's chain covers, and the chain."""
+    at = line.find(_CHAIN)
+    return line[:at], line[at + 10 : at + 53]
 
 
 def is_erased(line: bytes) -> bool:
@@ -132,8 +141,7 @@ def _check_erased(line: bytes, at: int, seq: int, previous: bytes) -> bytes:
         at > 0
         and len(line) <= MAX_LINE_BYTES
         and header.startswith(b'{"v":1,"seq":%d,"id":"' % seq)
-        and line[at + 53 :].startswith(_NO_SALT + b',"event":{"type":"erased","was":"')
-        and line.endswith(b'"}}')
+        and _ERASED.fullmatch(line, at + 53)
         and base64url(sha256(b"journal/record/1" + previous + header).digest()) == chain
     ):
         return chain

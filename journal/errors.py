@@ -119,6 +119,22 @@ class UnsafePathError(JournalError, OSError):
         return str(self.args[0])
 
 
+class SealError(JournalError):
+    """A seal, or a proof, that cannot be made, or that must not be believed. Nothing was changed."""
+
+
+class InvalidKeyError(JournalError, ValueError):
+    """A text that is no key of the kind that is needed here. The error never holds it: it may be a secret."""
+
+
+class MissingExtraError(JournalError, ImportError):
+    """An optional package is not installed."""
+
+    def __init__(self, what: str, package: str, extra: str) -> None:
+        super().__init__(f"{what} need the package {package!r}: pip install 'session-journal[{extra}]'")
+        self.extra = extra
+
+
 def unreadable(path: str, error: OSError) -> JournalError:
     """The disk does not give a file: nothing was changed, and the file may be a good one."""
     return JournalError(f"{path} could not be read: {error.strerror}; mend the disk, then try again")

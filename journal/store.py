@@ -38,9 +38,13 @@ from journal.log import Log
 from journal.marks import Marks
 from journal.mounts import refuse_network
 from journal.names import SESSIONS
+from journal.note import SigningKey
+from journal.proof import prove
 from journal.questions import Questions
 from journal.repair import repair
 from journal.retention import Pruned, Retention
+from journal.seal import Scope, Seal
+from journal.sealing import AgainstSeal, seal_sessions
 from journal.snapshot import document_json
 from journal.tombstones import Tombstone, read_tombstones
 from journal.verify import Report
@@ -443,23 +447,71 @@ class StateStore:
         ]
         return compare(one, other, *points)
 
-    def verify(self, session_id: str | None = None) -> Report:
+    def verify(self, session_id: str | None = None, *, seal: Seal | None = None) -> Report:
         """Check a session, or all: every hash, link and number, and the snapshot. Writes nothing.
+
+        `seal`: also whether they go on from what was sealed; a tail that was cut, a history that was written
+        anew and a session that was taken away are findings. A session that is named here and not in the
+        seal is one, too; of all sessions, those that it does not name are noted.
 
         Raises SessionNotFoundError.
         """
+        if session_id is not None and seal is not None:
+            comparison = AgainstSeal(self._disk, self._layout, seal)
+            return comparison.of_one(session_id, self._questions.verify_one)
         if session_id is not None:
             return self._questions.verify_one(session_id)
-        reports = dict(self.verify_each())
+        reports = dict(self.verify_each(seal=seal))
         return Report.of_all(reports[each] for each in sorted(reports))
 
-    def verify_each(self, session_ids: Iterable[str] | None = None) -> Iterator[tuple[str, Report]]:
+    def verify_each(
+        self, session_ids: Iterable[str] | None = None, *, seal: Seal | None = None
+    ) -> Iterator[tuple[str, Report]]:
         """Check the sessions named, or all, on every core; each with its report as soon as it is done.
 
-        A session that cannot be checked has a report that says why.
+        A session that cannot be checked has a report that says why. `seal`: as in `verify`; all sessions are
+        also those that it names.
         """
         ids = self.session_ids() if session_ids is None else session_ids
-        return self._questions.verify_each(ids)
+        if seal is None:
+            return self._questions.verify_each(ids)
+        if session_ids is None:
+            ids = sorted({*ids, *seal.heads})
+        comparison = AgainstSeal(self._disk, self._layout, seal)
+        return comparison.of_each(ids, self._questions.verify_each, must_name=session_ids is not None)
+
+    def seal(self, session_ids: str | Iterable[str] | None = None, *, key: SigningKey) -> Seal:
+        """Sign the heads of a session, of several, or of all: what stood there can be proved from then on.
+
+        Each is verified first and synced to disk, whatever the store's durability. Keep the seal's `data`
+        where whoever writes the store cannot reach it: what comes later is not covered. Changes nothing.
+
+        Raises:
+            SealError: one of them is damaged or has no journal; nothing was signed.
+            SessionNotFoundError: there is no such session.
+            InvalidKeyError, MissingExtraError: nothing can be signed with that key, or here.
+
+        """
+        key.verifier()  # a key that cannot sign is told before all the work
+        scope: Scope = "store" if session_ids is None else "sessions"
+        if isinstance(session_ids, str):
+            scope, reports = "session", {session_ids: self._questions.verify_one(session_ids)}
+        else:
+            reports = dict(self.verify_each(session_ids))
+        return seal_sessions(self._disk, self._layout, reports, scope, utc_now(), key)
+
+    def prove(self, session_id: str, version: int, *, seal: bytes) -> bytes:
+        """The proof, as JSON, that a record stood at this version when a seal was made.
+
+        It is checked without the store, with docs/reference/check_proof.py, and tells of other records only
+        their headers: when, by whom, and hashes of what. `seal` is a seal's file, whoever signed it: whom
+        to trust is for the checker to say. One pass up to the sealed version; memory, and the proof, grow
+        by some 200 bytes for each record in between.
+
+        Raises SealError where the session is not what was sealed, SessionNotFoundError.
+        """
+        self._handles.check_usable()
+        return prove(self._disk, self._layout, session_id, version, seal)
 
     def diagnose(
         self, session_id: str, *, only_proven: bool = False, user_id: str | None = None

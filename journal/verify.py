@@ -56,6 +56,7 @@ class Report:
     notes     what is worth knowing and no damage: a torn tail, a repair, an adopted session
     kinds     what there is to repair, in a word each, the gravest first
     head      the last chain hash (of one session), to compare with one that was kept elsewhere
+    sealed    the version up to which it was found to be what a seal says; 0: not compared, or it is not
     """
 
     ok: bool
@@ -66,6 +67,7 @@ class Report:
     version: int = 0
     sessions: int = 1
     size_bytes: int = 0
+    sealed: int = 0
 
     @classmethod
     def of_all(cls, reports: Iterable[Self]) -> Self:

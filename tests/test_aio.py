@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from journal import AsyncStateStore, JournalClosedError, Session, StateStore, VersionConflictError
+from journal.note import SigningKey
 from projections import Transcript, UserMessageAdded
 
 
@@ -80,6 +81,10 @@ def test_every_call_works_with_await(folder):
             assert len(await store.project(Transcript(), "s")) == 5
             assert [each.id for each in await store.list_sessions()] == await store.session_ids() == ["s"]
             assert (await store.verify("s")).ok
+            seal = await store.seal("s", key=SigningKey.new("me"))
+            assert (await store.verify("s", seal=seal)).sealed == 5
+            assert [report.sealed async for _, report in store.verify_each(seal=seal)] == [5]
+            assert b'"headers"' in await store.prove("s", 2, seal=seal.data)
             assert await store.compact() == 0
             await store.save_markdown("notes", "a", "text")
             await store.save_json("notes", "a", [1])

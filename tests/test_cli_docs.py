@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+# What a page's reader has in the folder.
+FILES = ("tools/lima.jsonl", "docs/reference/check_proof.py")
 
 
 PAGES = [
@@ -33,8 +35,10 @@ def test_every_transcript_is_true(page: str, tmp_path: Path) -> None:
     # This tree, whatever is installed.
     paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     environment = {"HOME": str(tmp_path), "PATH": os.environ["PATH"], "PYTHONPATH": paths}
-    shutil.copy(ROOT / "tools" / "lima.jsonl", tmp_path)
+    for file in FILES:
+        shutil.copy(ROOT / file, tmp_path)
     prefix = f'journal() {{ "{sys.executable}" -m journal.cli "$@"; }}\n'
+    prefix += f'python3() {{ "{sys.executable}" "$@"; }}\n'
 
     assert steps
     for step in steps:

@@ -20,7 +20,7 @@ from crash.forging import CREATED, SAID, forged
 import journal
 from journal import JournalError, Session, StateStore, UserMessage
 from journal.disk import Disk
-from journal.errors import UnsafePathError
+from journal.errors import CorruptRecordError, UnsafePathError
 from journal.importers import import_path
 from journal.mounts import mount_of, refuse_network
 from tests.strategies import said
@@ -668,6 +668,26 @@ def test_content_that_was_taken_out_is_told(tmp_path):
     assert event
     assert not report.ok
     assert any("record 3" in finding for finding in report.findings)
+
+
+@pytest.mark.parametrize(
+    "added", [b',"by":"mallory"', b',"at":"2001-01-01T00:00:00.000000Z"', b',"x":{"was":"y"}', b" "]
+)
+@pytest.mark.parametrize("inside", [True, False])
+def test_nothing_is_added_where_content_was_taken_out(tmp_path, added, inside):
+    """No hash covers what stands there: a key that is put behind it would be believed."""
+    path, lines = three_batches(tmp_path / "state")
+    head, _, _ = lines[2].partition(b'","salt":')
+    erased = head + b'","salt":null,"event":{"type":"erased","was":"user_message_added"'
+    lines[2] = erased + (added + b"}}" if inside else b"}" + added + b"}") + b"\n"
+    path.write_bytes(b"".join(lines))
+    with StateStore(tmp_path / "state", durability="os") as store:
+        report = store.verify("s")
+        with pytest.raises(CorruptRecordError, match="record 3"):
+            list(store.records("s"))
+
+    assert report.version == 2
+    assert report.kinds == ["damage"]
 
 
 def test_the_threat_model_names_tests_that_are_there():

@@ -59,15 +59,18 @@ def with_global_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
-    """Make a function a part of `journal`: it gets the Call, then its own options."""
+def command(name: str, group: click.Group | None = None) -> Callable[[Callable[..., Any]], click.Command]:
+    """Make a function a part of `journal`, or of a group in it: it gets the Call, then its own options."""
 
     def decorate(function: Callable[..., Any]) -> click.Command:
         @click.pass_context
         @functools.wraps(function)
         def run(context: click.Context, /, **options: Any) -> None:
-            outer = context.parent.params if context.parent else {}
-            chosen = {each: options.pop(each) or outer.get(each) for each in _GLOBAL_NAMES}
+            chosen = {each: options.pop(each) for each in _GLOBAL_NAMES}
+            outer = context.parent
+            while outer is not None:
+                chosen = {each: chosen[each] or outer.params.get(each) for each in _GLOBAL_NAMES}
+                outer = outer.parent
             out = Output(
                 as_json=bool(chosen["as_json"]),
                 color=chosen["color"] or "auto",
@@ -75,7 +78,7 @@ def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
             )
             function(Call(folder=chosen["store"], out=out), **options)
 
-        made: click.Command = app.command(name)(with_global_options(run))
+        made: click.Command = (group or app).command(name)(with_global_options(run))
         return made
 
     return decorate
@@ -172,11 +175,11 @@ def _exit_code(error: Exception) -> int | None:
     match error:
         case errors.SessionNotFoundError():
             return NOT_FOUND
-        case errors.CorruptRecordError() | errors.CorruptSnapshotError():
+        case errors.CorruptRecordError() | errors.CorruptSnapshotError() | errors.SealError():
             return INTEGRITY
         case errors.VersionConflictError():
             return CONFLICT
-        case errors.InvalidNameError() | errors.InvalidEventError():
+        case errors.InvalidNameError() | errors.InvalidEventError() | errors.InvalidKeyError():
             return USAGE
         case errors.OwnerMismatchError():
             return NO

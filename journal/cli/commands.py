@@ -1,6 +1,17 @@
 """Every command, registered with the app: whoever runs it imports it from here."""
 
-from journal.cli import care, checkup, exporting, listing, pruning, reading, repairing, transfer, writing
+from journal.cli import (
+    care,
+    checkup,
+    exporting,
+    listing,
+    pruning,
+    reading,
+    repairing,
+    sealing,
+    transfer,
+    writing,
+)
 from journal.cli.app import app
 
 __all__ = [
@@ -12,6 +23,7 @@ __all__ = [
     "pruning",
     "reading",
     "repairing",
+    "sealing",
     "transfer",
     "writing",
 ]

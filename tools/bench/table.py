@@ -12,6 +12,7 @@ import importing
 import listing
 import loading
 import saving
+import sealing
 import stages
 import together
 import verifying
@@ -33,6 +34,7 @@ def main() -> int:
         "together": together.rows,
         "verify": verifying.rows,
         "store": verifying.store_rows,
+        "seal": sealing.rows,
         "import": lambda folder: importing.rows(folder, options.data),
         "list": listing.rows,
     }
