@@ -81,12 +81,13 @@ def test_where_keeps_what_it_is_true_of(call: Call, talk: str, expression: str, 
 
 def test_where_goes_with_every_other_filter(call: Call, talk: str) -> None:
     """A state is that of the whole history, whatever of it is shown."""
-    three = ["log", talk + "@7..9", "--json", "--where", "count(state.user_messages) >= 4"]
+    three = ["log", talk + "@8..10", "--json", "--where", "count(state.user_messages) = 4"]
 
     assert seqs(call(*three)) == [8, 9]
     assert seqs(call(*three, "-r", "-n", "1")) == [9]
     assert seqs(call(*three, "--type", "user_message_added")) == [8]
     assert seqs(call("log", talk, "--json", "--by", "agent", "--where", "state.version != 42")) == [43]
+    assert seqs(call("log", talk, "--json", "--by", "agent", "--where", "event.seq != 42")) == [43]
 
 
 def test_an_expression_of_records_alone_folds_nothing(

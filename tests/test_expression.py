@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from journal import AgentResponse, Record, Session, UserMessage
 from journal.cli.events import event_object
 from projections import (
+    ActiveSeedSet,
     CustomEvent,
+    JournalRepaired,
     MetadataSet,
     SessionForked,
     SessionRewound,
@@ -32,7 +34,14 @@ SESSION = Session(
     user_messages=[UserMessage("Hello", START), UserMessage("Why?", START + timedelta(hours=1))],
     agent_responses=[AgentResponse("Because.", timestamp=START)],
     created_at=START,
-    metadata={"plan": ["look", "think"], "n": 3, "odd key": None, "a.b": {"0": "zero"}, "mood": "fine"},
+    metadata={
+        "plan": ["look", "think"],
+        "n": 3,
+        "odd key": None,
+        "a.b": {"0": "zero"},
+        "mood": "fine",
+        "far off": "0001-01-01T00:00+14:00",
+    },
 )
 
 
@@ -64,12 +73,13 @@ def plain_values() -> st.SearchStrategy[Any]:
 OPERANDS = st.sampled_from(
     [
         *("event.seq", "event.type", "event.by", "event.at", "event.is_error", "event.result.rows[-1]"),
-        *("event.nothing_known", "event.cause", "state.metadata", "state.metadata.plan", "state.metadata.n"),
+        *("event.cause", "state.metadata", "state.metadata.plan", "state.metadata.n"),
         *('state.metadata["a.b"].0', "state.metadata['odd key']", "state.user_messages[0].content"),
         *("state.user_messages[-1].timestamp", "state.agent_responses", "state.version", "state.created_at"),
         *("state.active_seed_id", "count(state.user_messages)", "count(event.type)", "count(event.seq)"),
+        'event["nothing_known"]',
     ]
-).map(lambda text: text.replace("event.nothing_known", 'event["nothing known"]'))
+)
 
 
 PYTHON = {
@@ -120,6 +130,25 @@ def test_what_is_printed_means_the_same(text: str, event: Any, session: Session)
     assert (again.uses_event, again.uses_state) == (expression.uses_event, expression.uses_state)
     for one, state in ((record, session), (RETURNED, SESSION)):
         assert again.matches(one, state) is expression.matches(one, state)
+
+
+def structures() -> st.SearchStrategy[str]:
+    """What is held together by not, and, or and parentheses alone."""
+
+    def joined(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+        pairs = st.tuples(inner, st.sampled_from([" and ", " or "]), inner).map("".join)
+        return pairs | inner.map("not {}".format) | inner.map("({})".format)
+
+    return st.recursive(st.sampled_from(["true", "false"]), joined, max_leaves=12)
+
+
+@given(structures())
+def test_not_and_or_and_parentheses_hold_together_as_pythons_do(text: str) -> None:
+    """However deep, as they were written and as they are printed."""
+    python = eval(text.replace("true", "True").replace("false", "False"))
+
+    assert holds(text) is python
+    assert holds(str(parse_expression(text))) is python
 
 
 @given(expressions(), expressions(), expressions(), events(), sessions())
@@ -210,6 +239,28 @@ def mangled(text: str) -> list[str]:
     return found
 
 
+@pytest.mark.parametrize(
+    ("text", "printed"),
+    [
+        ("event.seq==1", "event.seq = 1"),
+        ("(event.is_error)and((true)or false)", "event.is_error and (true or false)"),
+        ("not (true and false) or not(not true)", "not (true and false) or not not true"),
+        ("1 not  in [1,'a' , null]", 'not 1 in [1, "a", null]'),
+        ("exists(event.arguments.0['a b'][\"x\"]['7'])", 'exists event.arguments[0]["a b"].x["7"]'),
+        ("event['contents'] = event['content']", 'event["contents"] = event.content'),
+        ("event.at>'2026-11-22t13:00+01:00'", 'event.at > "2026-11-22T12:00:00Z"'),
+        ("event.name ~= 'a\"b'", "event.name ~= 'a\"b'"),
+        ("event.name ~= 'a\\\\\"b'", "event.name ~= 'a\\\\\"b'"),
+        ('event.name ~= "it\'s"', 'event.name ~= "it\'s"'),
+        ('event.name ~= "it\'s \\""', 'event.name ~= "it\'s \\""'),
+        ("count ( event.type ) = 1e2", "count(event.type) = 100.0"),
+    ],
+)
+def test_an_expression_is_printed_in_one_way(text: str, printed: str) -> None:
+    assert str(parse_expression(text)) == printed
+    assert str(parse_expression(printed)) == printed
+
+
 # What it means
 
 
@@ -231,13 +282,17 @@ def mangled(text: str) -> list[str]:
         '"n" in state.metadata and "x" not in state.metadata and "in" in state.metadata.mood',
         "3 in [1, 3.0] and true not in [1] and 1 not in [true] and [1] in [[1.0]]",
         'state.user_messages.-1.content ~= "^Why\\?$"',
-        "count(state.user_messages) = 2 and count(state.metadata.mood) = 4 and count(state.metadata) = 5",
+        "count(state.user_messages) = 2 and count(state.metadata.mood) = 4 and count(state.metadata) = 6",
         "state.version = 0 and state.id = 's-42'",
         "true and not false and (true)",
         '"\\u00e9\\ud83d\\ude00\\n" = "é😀\n"',
         "'it\\'s' = \"it's\"",
         "not event.seq = 8",
         "event.seq>=7 and(true)",
+        'event.content ~= "[[a]" or true',
+        "[1] != [1, 2] and [1, 2] != [1]",
+        "state.metadata.timestamp = 'noon' or true",
+        " and ".join(["(1 in [1])"] * 60),
     ],
 )
 def test_these_are_true(text: str) -> None:
@@ -265,6 +320,7 @@ def test_these_are_true(text: str) -> None:
         "state.metadata.mood > event.at",
         "count(event.seq) >= 0",
         "event.seq ~= '7'",
+        "state.metadata.mood > state.created_at or state.metadata['far off'] > state.created_at",
         "false or true and false",
         "not true or false",
     ],
@@ -288,6 +344,14 @@ def test_a_field_that_an_event_shares_with_the_header_is_the_events_own() -> Non
     assert holds('event.key = "retry-1"', record_of(CustomEvent(name="x"), key="retry-1"))
 
 
+def test_what_an_event_leaves_out_is_absent_but_for_what_stands_for_a_value() -> None:
+    """Null is there where it says something."""
+    assert holds("not exists event.timestamp", SAID)
+    assert holds("event.is_error = false", record_of(ToolReturned(call_id="c", result=None)))
+    assert holds("event.result = null", record_of(ToolReturned(call_id="c", result=None)))
+    assert holds("exists event.seed_id and event.seed_id = null", record_of(ActiveSeedSet(seed_id=None)))
+
+
 def test_an_event_of_a_newer_version_has_its_fields() -> None:
     record = record_of(UnknownEvent(type="dreamed", raw=b'{"type":"dreamed", "of":{"n": 3}, "name":"x"}'))
 
@@ -309,6 +373,8 @@ def test_messages_and_documents_within_events_are_json() -> None:
     assert holds("not exists event.document.active_seed_id", record_of(forked))
     assert holds("event.user_messages[0] != event.user_messages[1] and event.to = 1", record_of(rewound))
     assert holds("event.user_messages[0].timestamp = event.created_at", record_of(rewound))
+    repaired = JournalRepaired(offset=1, size_bytes=1, reason="r", quarantine="q", erased=("a", "b"))
+    assert holds('event.erased = ["a", "b"] and count(event.erased) = 2', record_of(repaired))
 
 
 def test_it_says_what_it_uses() -> None:
@@ -397,6 +463,8 @@ def test_counting_does_not_look_at_the_messages() -> None:
         ('event.type = "tool', "the text that begins here has no closing quote", 13),
         (r'event.name = "a\d"', r"there is no escape \d; a backslash is written \\", 15),
         (r'event.name = "\ud800"', "the text holds half of a surrogate pair", 14),
+        ("event.seq = -1e400", "the number is out of range", 12),
+        ("state.metadata[true] = 1", "in brackets stands a number or a key in quotes", 15),
         ("event.seq = 1e400", "the number is out of range", 12),
         ("event.seq = " + "9" * 5000, "the number is out of range", 12),
         ("event.at > 2026-11-22", "this is no number; a text or a time stands in quotes", 11),
