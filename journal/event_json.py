@@ -23,6 +23,7 @@ from projections.events import (
     UnknownEvent,
     UserMessageAdded,
 )
+from projections.events import event_type as event_type
 
 MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
 MAX_DEPTH: Final = 100
@@ -30,11 +31,6 @@ KNOWN_TYPES: Final = frozenset(str(kind.__struct_config__.tag) for kind in Known
 
 encode_json = msgspec.json.Encoder().encode
 _decode_known = msgspec.json.Decoder(KnownEvent).decode
-
-
-def event_type(event: Event) -> str:
-    """The name of an event's type, as it is stored."""
-    return event.type if isinstance(event, UnknownEvent) else str(type(event).__struct_config__.tag)
 
 
 def encode_event(event: Event) -> bytes:

@@ -215,6 +215,11 @@ else:
     _Stored = KnownEvent  # an UnknownEvent is what the reader makes of any other type
 
 
+def event_type(event: Event) -> str:
+    """The name of an event's type, as it is stored."""
+    return event.type if isinstance(event, UnknownEvent) else str(type(event).__struct_config__.tag)
+
+
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """An event as stored: who, when, which number, and the hashes that prove it.
 

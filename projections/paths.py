@@ -1,12 +1,16 @@
-"""Paths: the parts of a session, by the steps that lead to them in its JSON document."""
+"""Paths: the parts of a session and of a record, by the steps that lead to them in their JSON."""
 
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
+
+import msgspec
+from msgspec import Struct, structs
 
 from projections.document import Json
+from projections.events import Event, KnownEvent, Record, UnknownEvent, event_type
 from projections.messages import AgentResponse, UserMessage
 from projections.session import MessageList, Session
 
@@ -36,6 +40,12 @@ DOCUMENT_FIELDS: Final = (
 """The keys of a session's JSON document."""
 FIELDS: Final = (*DOCUMENT_FIELDS, "version")
 """What a path may begin with: the keys of the document, and `version`, which the document has not."""
+
+_HEADER: Final = ("seq", "id", "at", "by", "cause", "key", "digest", "chain")
+EVENT_FIELDS: Final = frozenset(
+    ("type", *_HEADER, *(name for kind in KnownEvent.__args__ for name in kind.__struct_fields__))
+)
+"""What a path into a record may begin with, where its event is of a known type."""
 
 # As JSON writes it, so that a number is read and printed as one and the same text.
 _NUMBER: Final = re.compile(r"0|-?[1-9][0-9]{0,17}")
@@ -84,6 +94,22 @@ def part_at(session: Session, path: Path) -> Part | Absent:
     return part
 
 
+def record_part_at(record: Record, path: Path) -> Part | Absent:
+    """What a record has at a path that begins with the name of a field.
+
+    Of its event, `type` among them, else of its header: `seq`, `id`, `at`, `by`, `cause`, `key`, `digest`,
+    `chain`. A field that the record leaves out is absent, unless that stands for a value: no `is_error` is
+    false.
+    """
+    name, *steps = path
+    part = _event_field(record.event, str(name))
+    if part is ABSENT and name in _HEADER and (found := getattr(record, str(name))) is not None:
+        part = found
+    for step in steps:
+        part = child(part, step)
+    return part
+
+
 def child(part: Part | Absent, step: Step) -> Part | Absent:
     """What is one step below a part, ABSENT where there is nothing."""
     match part:
@@ -122,3 +148,27 @@ def _field(session: Session, name: Step) -> Part | Absent:
     part: Part = getattr(session, str(name))
     # Of the two active ids, the document leaves out the one that is not set.
     return ABSENT if part is None else part
+
+
+def _event_field(event: Event, name: str) -> Part | Absent:
+    if name == "type":
+        return event_type(event)
+    if isinstance(event, UnknownEvent):
+        return child(msgspec.json.decode(event.raw), name)
+    if name not in event.__struct_fields__:
+        return ABSENT
+    part: Any = getattr(event, name)
+    if part is None and (type(event), name) in _LEFT_OUT:
+        return ABSENT
+    if isinstance(part, list | tuple | Struct):  # of messages, or a whole document: rare, and made JSON
+        part = msgspec.json.decode(msgspec.json.encode(part))
+    return part  # type: ignore[no-any-return]
+
+
+# The fields whose null is not stored.
+_LEFT_OUT: Final = frozenset(
+    (kind, field.name)
+    for kind in KnownEvent.__args__
+    for field in structs.fields(kind)
+    if field.default is None
+)

@@ -162,6 +162,8 @@ def _explain_usage(error: click.UsageError, out: Output) -> int:
         click.echo(error.ctx.get_help() if error.ctx else "", err=True)
         return USAGE
     out.error(error.format_message())
+    for note in getattr(error, "__notes__", ()):  # the place, where it is in a longer text
+        out.note(note)
     if error.ctx is not None:
         out.note(f"`{error.ctx.command_path} --help` says how.")
     return USAGE

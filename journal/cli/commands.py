@@ -1,6 +1,7 @@
 """Every command, registered with the app: whoever runs it imports it from here."""
 
 from journal.cli import (
+    bisecting,
     care,
     checkup,
     exporting,
@@ -9,6 +10,7 @@ from journal.cli import (
     reading,
     repairing,
     sealing,
+    searching,
     transfer,
     writing,
 )
@@ -16,6 +18,7 @@ from journal.cli.app import app
 
 __all__ = [
     "app",
+    "bisecting",
     "care",
     "checkup",
     "exporting",
@@ -24,6 +27,7 @@ __all__ = [
     "reading",
     "repairing",
     "sealing",
+    "searching",
     "transfer",
     "writing",
 ]

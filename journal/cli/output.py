@@ -54,7 +54,7 @@ class Output:
 
     def json(self, value: object) -> None:
         """One object, in one line."""
-        self.line(safe_json(_compact(value)))
+        self.line(json_line(value))
 
     def pretty_json(self, text: str) -> None:
         """JSON that is laid out for reading."""
@@ -101,8 +101,9 @@ def _is_terminal(stream: IO[Any]) -> bool:
         return False
 
 
-def _compact(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+def json_line(value: object) -> str:
+    """JSON in one line, with nothing in it that a terminal obeys."""
+    return safe_json(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
 
 def _colored_json(text: str) -> str:

@@ -9,12 +9,14 @@ import click
 
 from journal.cli.address import Address, Moment, find_record, is_session, locate, parse_address, require
 from journal.cli.app import NO, Call, command
+from journal.cli.matching import ExpressionType, matching
 from journal.cli.output import Output
 from journal.cli.text import cells, cut, pad, preview, visible
 
 if TYPE_CHECKING:
     from journal.store import StateStore
     from projections.events import Record
+    from projections.expression import Expression
 
 
 @command("log")
@@ -25,7 +27,17 @@ if TYPE_CHECKING:
 @click.option("--until", type=Moment(), help="Only records before this time.")
 @click.option("--type", "types", multiple=True, metavar="TYPE", help="Only such events; may be repeated.")
 @click.option("--by", metavar="ACTOR", help="Only what this actor wrote.")
-def log_command(call: Call, address: str, count: int | None, reverse: bool, **filters: Any) -> None:
+@click.option(
+    "--where", "expression", type=ExpressionType(), metavar="EXPR", help="Only those of which it is true."
+)
+def log_command(
+    call: Call,
+    address: str,
+    count: int | None,
+    reverse: bool,
+    expression: "Expression | None",
+    **filters: Any,
+) -> None:
     """Print a session's records, one a line, the oldest first.
 
     ID@7 ends with record 7; ID@3..7, ID@3.. and ID@..7 are ranges, ends included.
@@ -33,7 +45,8 @@ def log_command(call: Call, address: str, count: int | None, reverse: bool, **fi
     with call.store() as store:
         where = parse_address(address, _known(store), ranges=True)
         require(store, where.session_id)
-        records: Iterator[Record] = filter(_filter(**filters), _between(store, where))
+        keep = _filter(**filters)
+        records = matching(store, where.session_id, between(store, where), expression, keep)
         if count is not None or reverse:
             kept = deque(records, maxlen=count)
             records = reversed(kept) if reverse else iter(kept)
@@ -47,7 +60,7 @@ def _known(store: "StateStore") -> Callable[[str], bool]:
     return lambda session_id: is_session(store, session_id)
 
 
-def _between(store: "StateStore", where: Address) -> "Iterator[Record]":
+def between(store: "StateStore", where: Address) -> "Iterator[Record]":
     """The records from a range's start to its end. A number past the last record ends nothing."""
     start, last = where.start, None
     if where.end is not None:
