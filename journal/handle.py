@@ -51,8 +51,7 @@ class Handle(FoldedLog):
         """Append changes as one batch; return the new version. See StateStore.append."""
         retried_id = changes[0].id if changes else None
         batch = [
-            prepare(change, by=by, cause=cause, key=None if index else key)
-            for index, change in enumerate(changes)
+            prepare(change, by, cause, key=None if index else key) for index, change in enumerate(changes)
         ]
         # To assert a version must not create a file.
         with self.log.exclusive if batch else self.log.existing:
@@ -78,7 +77,9 @@ class Handle(FoldedLog):
                 raise InvalidEventError(f"the events are of session {state.id!r}, not {self.session_id!r}")
             return self._write(state, batch)
 
-    def save(self, session: Session, expected: int, *, by: str | None = None) -> int:
+    def save(
+        self, session: Session, expected: int, *, by: str | None = None, cause: str | None = None
+    ) -> int:
         """Append what changed in a session; return its new version. See StateStore.save_session."""
         changes = session._unsaved
         if changes is None:
@@ -88,7 +89,7 @@ class Handle(FoldedLog):
         retried_id = changes[0].id if changes else None
         batch = []
         for change in changes:
-            batch.append(prepare(change, by))
+            batch.append(prepare(change, by, cause))
         log = self.log
         with log.exclusive:
             state, known = self._begin()
@@ -102,7 +103,8 @@ class Handle(FoldedLog):
                     log.settle()
                     del changes[: written.records]
                     session.version, session._chain = written.version, None
-                    return self.save(session, expected if expected == ANY else session.version, by=by)
+                    again = expected if expected == ANY else session.version
+                    return self.save(session, again, by=by, cause=cause)
             base, chain = session.version, session._chain
             # One that was never stored knows no chain; it does not know another program's session either.
             is_another = (chain is not None or self._adopting is not None) and known.get(base, chain) != chain
@@ -119,7 +121,7 @@ class Handle(FoldedLog):
             # Behind (expected is ANY), its changes go on top of what others wrote.
             if is_edited(state, session) and not (is_behind and not _lists_edited(session)):
                 extra = edits(state, session)
-                batch += [prepare(change, by=by) for change in extra]
+                batch += [prepare(change, by, cause) for change in extra]
                 self._fold(state, extra)
                 # Noted from here on: a retry of this save must be known as one.
                 changes += extra
@@ -135,7 +137,9 @@ class Handle(FoldedLog):
             changes.clear()
             return version
 
-    def update(self, change: Callable[[Session], object], *, by: str | None = None) -> int:
+    def update(
+        self, change: Callable[[Session], object], *, by: str | None = None, cause: str | None = None
+    ) -> int:
         """Load, change, save; again on conflict. See StateStore.update_session_with."""
         pause = 0.0005
         while True:
@@ -153,7 +157,7 @@ class Handle(FoldedLog):
                     _take_back(state, *sizes)
                     if self._state is None and self.log.incarnation == incarnation:
                         self._state = state
-                    return self.save(lent, lent.version, by=by)
+                    return self.save(lent, lent.version, by=by, cause=cause)
             except VersionConflictError as conflict:
                 if conflict.session_id != self.session_id or conflict.expected != lent.version:
                     raise  # of another session that `change` touched

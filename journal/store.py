@@ -11,6 +11,7 @@ from typing import Any, Literal, Self, TypeVar, overload
 import msgspec
 
 from journal import disk as disks
+from journal.acting import Acting
 from journal.catalog import Catalog, SessionPage
 from journal.diagnosis import Diagnosis, diagnose
 from journal.disk import Disk
@@ -74,6 +75,7 @@ class StateStore:
         if snapshots not in ("auto", "always"):
             raise ValueError(f"snapshots is 'auto' or 'always', not {snapshots!r}")
         self._actor = actor
+        self._acting = Acting(actor)
         self._durability = durability
         self._disk = disk = self._new_disk()
         self._layout = layout = Layout(base_path)
@@ -95,7 +97,7 @@ class StateStore:
 
     @property
     def actor(self) -> str | None:
-        """Who writes: the `by` of every record."""
+        """Who writes: the `by` of every record, where nothing else is said."""
         return self._actor
 
     @property
@@ -107,6 +109,21 @@ class StateStore:
     def base_path(self) -> str:
         """The folder that holds everything, absolute."""
         return self._layout.base
+
+    def acting(
+        self, *, by: str | None = None, cause: str | None = None
+    ) -> contextlib.AbstractContextManager[None]:
+        """Who writes inside the `with`, and the id of the record that led to it.
+
+        `with store.acting(by="agent:planner", cause=record.id): …` goes on every record that this thread or
+        asyncio task, and the tasks it starts there, write through this store. An inner `with` wins over an
+        outer one, an argument or a Change over both; None leaves what holds around it. A deletion and a
+        repair note who, and no cause. What the library adds of its own accord (when it cuts a torn tail or
+        adopts a file) names nobody.
+
+        Raises InvalidEventError, on entering, for what no record can hold.
+        """
+        return self._acting.as_(by, cause)
 
     # Sessions
 
@@ -127,7 +144,8 @@ class StateStore:
 
         """
         expected = session.version if expected_version is None else expected_version
-        return self._handles.of(session.id).save(session, expected, by=self._actor)
+        by, cause = self._acting.now()
+        return self._handles.of(session.id).save(session, expected, by=by, cause=cause)
 
     def load_session(self, session_id: str, *, at: int | datetime | None = None) -> Session | None:
         """The session as it is now, the caller's own; None if there is none.
@@ -148,7 +166,8 @@ class StateStore:
         `change` may run more than once, and its session is valid until it returns. The cost does not grow
         with the session. Raises SessionNotFoundError, and what save_session and `change` raise.
         """
-        return self._handles.of(session_id).update(change, by=self._actor)
+        by, cause = self._acting.now()
+        return self._handles.of(session_id).update(change, by=by, cause=cause)
 
     def update_session(self, session: Session) -> int:
         """As save_session, for a session that must be there already. Raises SessionNotFoundError."""
@@ -178,7 +197,7 @@ class StateStore:
 
         A tombstone keeps its id, version and chain, and who deleted it, when and `why`.
         """
-        return self._handles.of(session_id).delete(by=self.actor, why=why)
+        return self._handles.of(session_id).delete(by=self._acting.now().by, why=why)
 
     def list_sessions(
         self,
@@ -220,8 +239,10 @@ class StateStore:
 
         Raises as save_session; InvalidEventError also for a key that stands there with another content.
         """
+        act = self._acting.now()
+        by, cause = act.by if by is None else by, act.cause if cause is None else cause
         return self._handles.of(session_id).append(
-            as_changes(events), expected_version, by=by or self.actor, cause=cause, key=key
+            as_changes(events), expected_version, by=by, cause=cause, key=key
         )
 
     def records(self, session_id: str, *, after: int = 0) -> Iterator[Record]:
@@ -294,7 +315,7 @@ class StateStore:
         Every byte that is cut is kept in quarantine, and a record tells of it. Does nothing where nothing
         is wrong. Raises SessionNotFoundError, DurabilityError.
         """
-        return repair(self._setting, session_id, Wishes(only_proven, user_id), by=self._actor)
+        return repair(self._setting, session_id, Wishes(only_proven, user_id), by=self._acting.now().by)
 
     def compact(self, session_id: str | None = None) -> int:
         """Bring the snapshot of a session, or of all, up to date; return how many were written."""
