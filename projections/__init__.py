@@ -1,5 +1,6 @@
 """What history means: events, and folds that make states of them. Pure: no files, locks or network."""
 
+from projections.activity import Activity
 from projections.difference import difference
 from projections.document import SessionDocument
 from projections.events import (
@@ -34,6 +35,7 @@ from projections.transcript import Transcript
 __all__ = [
     "ActivePersonaSet",
     "ActiveSeedSet",
+    "Activity",
     "AgentResponse",
     "AgentResponseAdded",
     "Change",

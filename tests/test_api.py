@@ -41,6 +41,7 @@ JOURNAL = [
 PROJECTIONS = [
     "ActivePersonaSet",
     "ActiveSeedSet",
+    "Activity",
     "AgentResponse",
     "AgentResponseAdded",
     "Change",

@@ -324,6 +324,8 @@ def test_escaping_json_does_not_change_what_it_says() -> None:
         ["log", "x"],
         ["show", "x"],
         ["state", "x"],
+        ["info", "x"],
+        ["stats"],
         ["verify", "--all"],
         ["compact"],
         ["repair", "x"],
