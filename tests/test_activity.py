@@ -208,6 +208,20 @@ def test_of_many_errors_the_first_are_kept_and_all_are_counted():
     assert found.failed == MOST_KEPT + 5
 
 
+def test_an_answer_at_the_same_moment_tells_no_time():
+    """As in what was imported without times."""
+    found = figures((0, USER), (0, AGENT), (1, USER), (3, AGENT))
+
+    assert (found.turns, list(found.answers_ms)) == (2, [2000])
+
+
+def test_of_equally_large_records_the_first_are_kept():
+    """However many there are."""
+    found = figures(*[(n, USER) for n in range(MOST_KEPT + 5)])
+
+    assert [each.seq for each in found.largest] == list(range(1, MOST_KEPT + 1))
+
+
 def test_landmarks_are_told():
     """A repair, an erasure, a rewind, a fork, with their records."""
     erasure = ContentErased(versions=[2], types=["user_message_added"], reason="asked to")
@@ -288,6 +302,7 @@ def test_only_a_long_silence_is_cut_out():
     assert breaks(0, 3600, 7200, 10800) == 0
     assert breaks(0, 1e6) == 0
     assert breaks(0, 0, 0, 1e6, 1e6) == 1
+    assert breaks(*range(0, 3000, 10), *range(3400, 4000, 10)) == 0
 
 
 def test_without_times_the_strip_goes_by_the_records():
