@@ -7,6 +7,7 @@ import itertools
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Final, Literal, ParamSpec, Self, TypeVar, overload
@@ -82,13 +83,17 @@ class AsyncStateStore:
         """As StateStore.durability."""
         return self._store.durability
 
+    def acting(self, *, by: str | None = None, cause: str | None = None) -> AbstractContextManager[None]:
+        """As StateStore.acting, in a plain `with`. A call writes what held when its task came to it."""
+        return self._store.acting(by=by, cause=cause)
+
     async def save_session(self, session: Session, *, expected_version: int | None = None) -> int:
         """As StateStore.save_session, of the session as it is when this is called.
 
         It may be changed further meanwhile; that is for the next save. Many saves that are under way at once
         wait for the disk together.
         """
-        return await self._commits.save(session, expected_version, self._store.actor)
+        return await self._commits.save(session, expected_version, self._store._acting.now())
 
     async def load_session(self, session_id: str, *, at: int | datetime | None = None) -> Session | None:
         """As StateStore.load_session."""
@@ -151,7 +156,8 @@ class AsyncStateStore:
     ) -> int:
         """As StateStore.append. Many that are under way at once wait for the disk together."""
         changes = as_changes(events)
-        by = by or self._store.actor
+        act = self._store._acting.now()
+        by, cause = act.by if by is None else by, act.cause if cause is None else cause
         return await self._commits.append(
             session_id,
             lambda handle: handle.append(changes, expected_version, by=by, cause=cause, key=key),

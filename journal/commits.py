@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
+from journal.acting import Act
 from journal.errors import JournalClosedError
 from journal.handle import Handle, lend
 from journal.handles import Handles
@@ -62,12 +63,15 @@ class Commits:
         self._writer: threading.Thread | None = None
         self._syncers = ThreadPoolExecutor(SYNCERS, thread_name_prefix="journal-sync")
 
-    async def save(self, session: Session, expected: int | None, by: str | None) -> int:
+    async def save(self, session: Session, expected: int | None, act: Act) -> int:
         """Save a session as it is now; it may be changed further while this waits. See Handle.save."""
         version = session.version if expected is None else expected
         captured = _Captured(session)
+        by, cause = act
         return await self._commit(
-            session.id, lambda handle: handle.save(captured.twin, version, by=by), captured.end
+            session.id,
+            lambda handle: handle.save(captured.twin, version, by=by, cause=cause),
+            captured.end,
         )
 
     async def append(self, session_id: str, append: Callable[[Handle], int]) -> int:

@@ -55,12 +55,11 @@ class Handle(FoldedLog):
         """Append changes as one batch; return the new version. See StateStore.append."""
         retried_id = changes[0].id if changes else None
         batch = [
-            prepare(change, by=by, cause=cause, key=None if index else key)
-            for index, change in enumerate(changes)
+            prepare(change, by, cause, key=None if index else key) for index, change in enumerate(changes)
         ]
         redact = self._setting.redact
         if redact is not None:
-            changes = hide(list(changes), batch, redact, by)
+            changes = hide(list(changes), batch, redact)
         # To assert a version must not create a file.
         with self.log.exclusive if batch else self.log.existing:
             state, known = self._begin()
@@ -86,7 +85,15 @@ class Handle(FoldedLog):
             self._fold(state, changes)
             return self._write(state, batch)
 
-    def save(self, session: Session, expected: int, *, by: str | None = None, is_hidden: bool = False) -> int:
+    def save(
+        self,
+        session: Session,
+        expected: int,
+        *,
+        by: str | None = None,
+        cause: str | None = None,
+        is_hidden: bool = False,
+    ) -> int:
         """Append what changed in a session; return its new version. See StateStore.save_session.
 
         `is_hidden`: an earlier try stored some of it redacted.
@@ -99,9 +106,9 @@ class Handle(FoldedLog):
         retried_id = changes[0].id if changes else None
         batch = []
         for change in changes:
-            batch.append(prepare(change, by))
+            batch.append(prepare(change, by, cause))
         stored, redact = changes, self._setting.redact
-        if redact is not None and (stored := hide(changes, batch, redact, by)) is not changes:
+        if redact is not None and (stored := hide(changes, batch, redact)) is not changes:
             hide_in(session, changes, stored)
             is_hidden = True
         log = self.log
@@ -118,7 +125,7 @@ class Handle(FoldedLog):
                     del changes[: written.records]
                     session.version, session._chain = written.version, None
                     expected = expected if expected == ANY else session.version
-                    return self.save(session, expected, by=by, is_hidden=is_hidden)
+                    return self.save(session, expected, by=by, cause=cause, is_hidden=is_hidden)
             base, chain = session.version, session._chain
             # One that was never stored knows no chain; it does not know another program's session either.
             is_another = (chain is not None or self._adopting is not None) and known.get(base, chain) != chain
@@ -138,8 +145,8 @@ class Handle(FoldedLog):
             # Behind (expected is ANY), its changes go on top of what others wrote.
             if is_edited(state, session) and not (is_behind and not _lists_edited(session)):
                 extra = edits(state, session)
-                more = [prepare(change, by=by) for change in extra]
-                stored = extra if redact is None else hide(extra, more, redact, by)
+                more = [prepare(change, by, cause) for change in extra]
+                stored = extra if redact is None else hide(extra, more, redact)
                 is_hidden = is_hidden or stored is not extra
                 batch += more
                 self._fold(state, stored)
@@ -157,7 +164,9 @@ class Handle(FoldedLog):
             changes.clear()
             return version
 
-    def update(self, change: Callable[[Session], object], *, by: str | None = None) -> int:
+    def update(
+        self, change: Callable[[Session], object], *, by: str | None = None, cause: str | None = None
+    ) -> int:
         """Load, change, save; again on conflict. See StateStore.update_session_with."""
         pause = 0.0005
         while True:
@@ -175,7 +184,7 @@ class Handle(FoldedLog):
                     _take_back(state, *sizes)
                     if self._state is None and self.log.incarnation == incarnation:
                         self._state = state
-                    return self.save(lent, lent.version, by=by)
+                    return self.save(lent, lent.version, by=by, cause=cause)
             except VersionConflictError as conflict:
                 if conflict.session_id != self.session_id or conflict.expected != lent.version:
                     raise  # of another session that `change` touched

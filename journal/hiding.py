@@ -10,9 +10,7 @@ from projections.events import Change, Event, MetadataSet
 from projections.session import Session
 
 
-def hide(
-    changes: list[Change], batch: list[Pending], redact: Callable[[Event], Event], by: str | None
-) -> list[Change]:
+def hide(changes: list[Change], batch: list[Pending], redact: Callable[[Event], Event]) -> list[Change]:
     """The changes as they are to be stored, and in `batch` so encoded; the same list if nothing is hidden.
 
     The caller's own stay as they are, but for the id that a retry is known by.
@@ -24,7 +22,7 @@ def hide(
             if stored is changes:
                 stored = list(changes)
             stored[index] = structs.replace(change, event=event)
-            raw, _, _ = prepare(stored[index], by)
+            raw, _, _ = prepare(stored[index])
             # The rest was drawn already: the id, the time, the salt.
             batch[index] = (raw, *batch[index][1:])
     return stored

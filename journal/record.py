@@ -79,7 +79,7 @@ Pending: TypeAlias = tuple[bytes, bytes, bytes]
 
 
 def prepare(
-    change: Change, by: str | None = None, *, cause: str | None = None, key: str | None = None
+    change: Change, by: str | None = None, cause: str | None = None, *, key: str | None = None
 ) -> Pending:
     """Check and encode a change. Its `id` is drawn here once, so that a retry can be recognised.
 
@@ -217,6 +217,11 @@ def _of_newer_version(line: bytes) -> Record | None:
         cause=found.cause,
         key=found.key,
     )
+
+
+def check_texts(*, by: str | None, cause: str | None) -> None:
+    """Refuse an actor or a cause that no record can hold. Raises InvalidEventError."""
+    _encode_texts(by, cause, None)
 
 
 def _encode_texts(by: str | None, cause: str | None, key: str | None) -> bytes:

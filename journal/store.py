@@ -12,6 +12,7 @@ from typing import Any, Literal, Self, TypeVar, overload
 import msgspec
 
 from journal import disk as disks
+from journal.acting import Acting
 from journal.catalog import Catalog, SessionPage
 from journal.diagnosis import Diagnosis, diagnose
 from journal.disk import Disk
@@ -93,7 +94,7 @@ class StateStore:
             raise ValueError(f"durability is 'disk' or 'os', not {durability!r}")
         if snapshots not in ("auto", "always"):
             raise ValueError(f"snapshots is 'auto' or 'always', not {snapshots!r}")
-        self._actor = actor
+        self._acting = Acting(actor)
         self._durability = durability
         self._disk = disk = self._new_disk()
         self._layout = layout = Layout(base_path)
@@ -116,8 +117,8 @@ class StateStore:
 
     @property
     def actor(self) -> str | None:
-        """Who writes: the `by` of every record."""
-        return self._actor
+        """Who writes: the `by` of every record, where nothing else is said."""
+        return self._acting.now().by
 
     @property
     def durability(self) -> str:
@@ -128,6 +129,21 @@ class StateStore:
     def base_path(self) -> str:
         """The folder that holds everything, absolute."""
         return self._layout.base
+
+    def acting(
+        self, *, by: str | None = None, cause: str | None = None
+    ) -> contextlib.AbstractContextManager[None]:
+        """Who writes inside the `with`, and the id of the record that led to it.
+
+        `with store.acting(by="agent:planner", cause=record.id): …` goes on every record that this thread or
+        asyncio task, and the tasks it starts there, write through this store. An inner `with` wins over an
+        outer one, an argument or a Change over both; None leaves what holds around it. A deletion and a
+        repair note who, and no cause. What the library adds of its own accord (when it cuts a torn tail or
+        adopts a file) names nobody.
+
+        Raises InvalidEventError, on entering, for what no record can hold.
+        """
+        return self._acting.as_(by, cause)
 
     # Sessions
 
@@ -149,7 +165,8 @@ class StateStore:
 
         """
         expected = session.version if expected_version is None else expected_version
-        return self._handles.of(session.id).save(session, expected, by=self._actor)
+        by, cause = self._acting.now()
+        return self._handles.of(session.id).save(session, expected, by=by, cause=cause)
 
     def load_session(self, session_id: str, *, at: int | datetime | None = None) -> Session | None:
         """The session as it is now, the caller's own; None if there is none.
@@ -170,7 +187,8 @@ class StateStore:
         `change` may run more than once, and its session is valid until it returns. The cost does not grow
         with the session. Raises SessionNotFoundError, and what save_session and `change` raise.
         """
-        return self._handles.of(session_id).update(change, by=self._actor)
+        by, cause = self._acting.now()
+        return self._handles.of(session_id).update(change, by=by, cause=cause)
 
     def update_session(self, session: Session) -> int:
         """As save_session, for a session that must be there already. Raises SessionNotFoundError."""
@@ -200,7 +218,7 @@ class StateStore:
 
         A tombstone keeps its id, version and chain, and who deleted it, when and `why`.
         """
-        return self._handles.of(session_id).delete(by=self.actor, why=why)
+        return self._handles.of(session_id).delete(by=self._acting.now().by, why=why)
 
     def prune(
         self,
@@ -289,8 +307,10 @@ class StateStore:
 
         Raises as save_session; InvalidEventError also for a key that stands there with another content.
         """
+        act = self._acting.now()
+        by, cause = act.by if by is None else by, act.cause if cause is None else cause
         return self._handles.of(session_id).append(
-            as_changes(events), expected_version, by=by or self.actor, cause=cause, key=key
+            as_changes(events), expected_version, by=by, cause=cause, key=key
         )
 
     def records(self, session_id: str, *, after: int = 0) -> Iterator[Record]:
@@ -347,7 +367,7 @@ class StateStore:
         """
         chosen = str(uuid.uuid4()) if new_id is None else new_id
         version = None if at is None else self._version_at(session_id, at)
-        fork(self._setting, session_id, version, chosen, by=self._actor, cause=None)
+        fork(self._setting, session_id, version, chosen, **self._acting.now()._asdict())
         forked = self.load_session(chosen)
         if forked is None:
             raise SessionNotFoundError(chosen, "it was deleted this very moment")
@@ -361,7 +381,8 @@ class StateStore:
         rewind took away) is over 16 MiB.
         """
         version = self._version_at(session_id, to)
-        return self._handles.of(session_id).rewind(version, expected_version, by=self._actor)
+        by, cause = self._acting.now()
+        return self._handles.of(session_id).rewind(version, expected_version, by=by, cause=cause)
 
     def _version_at(self, session_id: str, at: int | datetime) -> int:
         """The version at a point. Raises SessionNotFoundError where the session did not exist yet."""
@@ -413,12 +434,20 @@ class StateStore:
     ) -> list[Erasure]:
         if not isinstance(reason, str) or not reason.strip():
             raise InvalidEventError("an erasure needs a reason")
+        act = self._acting.now()
         erased = []
         for session_id, versions in wanted.items():
-            options: Any = {"reason": reason, "by": by or self._actor, "cause": None, "dry_run": dry_run}
-            copies = self._copies_of(session_id, versions)
-            for each, ids in copies.items():
-                found = erase(self._setting, each, versions, only_ids=ids, **options)
+            for each, ids in self._copies_of(session_id, versions).items():
+                found = erase(
+                    self._setting,
+                    each,
+                    versions,
+                    reason=reason,
+                    by=by or act.by,
+                    cause=act.cause,
+                    dry_run=dry_run,
+                    only_ids=ids,
+                )
                 erased += [] if found is None else [found]
         return erased
 
@@ -530,7 +559,7 @@ class StateStore:
         Every byte that is cut is kept in quarantine, and a record tells of it. Does nothing where nothing
         is wrong. Raises SessionNotFoundError, DurabilityError.
         """
-        return repair(self._setting, session_id, Wishes(only_proven, user_id), by=self._actor)
+        return repair(self._setting, session_id, Wishes(only_proven, user_id), by=self._acting.now().by)
 
     def compact(self, session_id: str | None = None) -> int:
         """Bring the snapshot of a session, or of all, up to date; return how many were written."""

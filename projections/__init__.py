@@ -1,5 +1,6 @@
 """What history means: events, and folds that make states of them. Pure: no files, locks or network."""
 
+from projections.activity import Activity
 from projections.difference import difference
 from projections.document import SessionDocument
 from projections.events import (
@@ -38,6 +39,7 @@ __all__ = [
     "ABSENT",
     "ActivePersonaSet",
     "ActiveSeedSet",
+    "Activity",
     "AgentResponse",
     "AgentResponseAdded",
     "Change",

@@ -45,6 +45,7 @@ PROJECTIONS = [
     "ABSENT",
     "ActivePersonaSet",
     "ActiveSeedSet",
+    "Activity",
     "AgentResponse",
     "AgentResponseAdded",
     "Change",

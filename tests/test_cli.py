@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from journal import StateStore
+from journal import ANY, StateStore
 from journal.cli.commands import app
 from journal.cli.text import cells, preview, safe_json, visible
+from tests.strategies import said
 
 Call = Callable[..., Result]
 COMMAND = [sys.executable, "-m", "journal.cli"]
@@ -323,6 +324,8 @@ def test_escaping_json_does_not_change_what_it_says() -> None:
         ["log", "x"],
         ["show", "x"],
         ["state", "x"],
+        ["info", "x"],
+        ["stats"],
         ["verify", "--all"],
         ["compact"],
         ["repair", "x"],
@@ -616,3 +619,62 @@ def test_progress_is_on_stderr_at_a_terminal_and_the_answer_where_it_was_sent(
     assert "verifying s" in shown
     assert "s: ok" not in shown
     assert "s: ok" in (tmp_path / "answer").read_text()
+
+
+# Who, and what for
+
+
+def test_who_writes_goes_on_record(call: Call, folder: Path, tmp_path: Path) -> None:
+    """`--by` of every command that writes; without it, whoever deletes or repairs is the user."""
+    source = tmp_path / "chat.jsonl"
+    source.write_text('{"role":"user","content":"hi"}\n')
+    call("import", str(source), "--session", "s", "--user", "ann", "--by", "importer")
+    call("say", "s", "one", "--by", "ann")
+    call("reply", "s", "two", "--by", "agent")
+    call("reply", "s", "three")
+    path = folder / "sessions" / "s.jsonl"
+    path.write_bytes(path.read_bytes().replace(b"three", b"there"))
+    call("repair", "s", "--yes", "--only-proven", "--by", "doctor")
+    found = [record.get("by") for record in lines(call("log", "s", "--json"))]
+    call("rm", "s", "--yes", "--by", "janitor")
+
+    assert found == ["importer", "importer", "ann", "agent", None, "doctor"]
+    assert json.loads((folder / ".journal" / "tombstones.jsonl").read_text())["by"] == "janitor"
+
+
+def test_nobody_without_a_name_writes(call: Call, folder: Path) -> None:
+    assert call("say", "s", "one", "--user", "ann", "--by", "").exit_code == 2
+    assert not (folder / "sessions" / "s.jsonl").exists()
+
+
+def test_log_shows_and_finds_what_a_record_led_to(call: Call, talk: str, folder: Path) -> None:
+    """By its number in the session; a cause from elsewhere by its id, made visible."""
+    with StateStore(folder, durability="os") as store:
+        asked = next(record for record in store.records(talk) if record.seq == 4)
+        for by, cause in (("agent", asked.id), (None, asked.id), ("agent", "else\x1b[2J")):
+            with store.acting(by=by, cause=cause):
+                store.update_session_with(talk, lambda session: session.add_agent_response("So."))
+    shown = call("log", talk, "-n", "3").stdout.splitlines()
+
+    assert ["[agent ← 4]" in shown[0], "[← 4]" in shown[1], "[agent ← else␛[2J]" in shown[2]] == [True] * 3
+    assert [each["seq"] for each in lines(call("log", talk, "--json", "--cause", "4"))] == [6, 7]
+    assert [each["seq"] for each in lines(call("log", talk, "--json", "--cause", asked.id))] == [6, 7]
+    assert [each["seq"] for each in lines(call("log", f"{talk}@7..", "--json", "--cause", "4"))] == [7]
+    assert call("log", talk, "--cause", "5").exit_code == 1
+    assert call("log", talk, "--cause", "99").exit_code == 3
+    assert f"cause:        {asked.id}" in call("show", f"{talk}@6").stdout
+
+
+def test_a_cause_far_back_is_told_by_its_id(
+    call: Call, talk: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory stays flat however long the session is."""
+    monkeypatch.setattr("journal.cli.reading._MOST_NUMBERED", 3)
+    with StateStore(folder, durability="os") as store:
+        first, *_, last = store.records(talk)
+        for cause in (first.id, last.id):
+            store.append(talk, [said("x")], expected_version=ANY, cause=cause)
+    shown = call("log", talk).stdout
+
+    assert f"[← {first.id}]" in shown
+    assert "[← 5]" in shown

@@ -59,6 +59,10 @@ def with_global_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+with_actor = click.option("--by", metavar="ACTOR", help="Who writes; goes on record.")
+"""For the commands that write."""
+
+
 def command(name: str, group: click.Group | None = None) -> Callable[[Callable[..., Any]], click.Command]:
     """Make a function a part of `journal`, or of a group in it: it gets the Call, then its own options."""
 

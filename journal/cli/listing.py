@@ -9,7 +9,8 @@ import click
 from journal.cli.address import Moment
 from journal.cli.app import NO, Call, command
 from journal.cli.output import Output
-from journal.cli.text import cells, cut, pad, visible
+from journal.cli.table import table
+from journal.cli.text import cut, visible
 
 if TYPE_CHECKING:
     from journal.catalog import SessionPage
@@ -85,7 +86,7 @@ def _list_deleted(call: Call, since: datetime | None, until: datetime | None) ->
             raise click.exceptions.Exit(NO)
 
 
-_HEADINGS = ("SESSION", "USER", "MESSAGES", "REPLIES", "VERSION", "SIZE", "CHANGED")
+_HEADINGS = ("SESSION", "USER", " MESSAGES", " REPLIES", " VERSION", " SIZE", "CHANGED")
 
 
 def _table(found: "SessionPage", out: Output) -> Iterator[str]:
@@ -98,20 +99,7 @@ def _table(found: "SessionPage", out: Output) -> Iterator[str]:
     ]
     if not rows and not found.unreadable:
         return
-    widths = [max(cells(row[column]) for row in (_HEADINGS, *rows)) for column in range(len(_HEADINGS))]
-    excess = sum(widths) + 2 * (len(widths) - 1) - out.width
-    if excess > 0:  # the id is there to be copied, and is never cut
-        widths[1] = max(widths[1] - excess, min(widths[1], 8))
-
-    def line(row: tuple[str, ...]) -> str:
-        fields = [
-            pad(cut(text, width) if column == 1 else text, width, right=2 <= column <= 5)
-            for column, (text, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        return "  ".join(fields).rstrip()
-
-    yield out.style(line(_HEADINGS), bold=True)
-    yield from map(line, rows)
+    yield from table(_HEADINGS, rows, out, width=out.width, gives_way=1)
     for each in found.unreadable:
         yield out.style(cut(f"{visible(each.id)}  UNREADABLE: {visible(each.reason)}", out.width), fg="red")
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 @click.option("--until", type=Moment(), help="Only records before this time.")
 @click.option("--type", "types", multiple=True, metavar="TYPE", help="Only such events; may be repeated.")
 @click.option("--by", metavar="ACTOR", help="Only what this actor wrote.")
+@click.option("--cause", metavar="RECORD", help="Only what this record led to: its number, or its id.")
 @click.option(
     "--where", "expression", type=ExpressionType(), metavar="EXPR", help="Only those of which it is true."
 )
@@ -45,12 +46,15 @@ def log_command(
     with call.store() as store:
         where = parse_address(address, _known(store), ranges=True)
         require(store, where.session_id)
+        filters["cause"] = _record_id(store, where.session_id, filters["cause"])
         keep = _filter(**filters)
-        records = matching(store, where.session_id, between(store, where), expression, keep)
+        numbers: dict[str, int] = {}
+        numbered = _numbered(between(store, where), numbers)
+        records = matching(store, where.session_id, numbered, expression, keep)
         if count is not None or reverse:
             kept = deque(records, maxlen=count)
             records = reversed(kept) if reverse else iter(kept)
-        seen = _print_records(call.out, where.session_id, records)
+        seen = _print_records(call.out, where.session_id, records, numbers)
     if not seen:
         call.out.note("no record matches")
         raise click.exceptions.Exit(NO)
@@ -78,8 +82,32 @@ def between(store: "StateStore", where: Address) -> "Iterator[Record]":
         yield record
 
 
+# A cause is told by its number where it stands no further back.
+_MOST_NUMBERED = 10_000
+
+
+def _numbered(records: "Iterable[Record]", numbers: dict[str, int]) -> "Iterator[Record]":
+    """The same records; `numbers` then knows those of the last ids."""
+    for record in records:
+        numbers[record.id] = record.seq
+        if len(numbers) > _MOST_NUMBERED:
+            del numbers[next(iter(numbers))]
+        yield record
+
+
+def _record_id(store: "StateStore", session_id: str, cause: str | None) -> str | None:
+    """The id of a record that is given by its number or by its id."""
+    if cause is None or not cause.isdecimal() or len(cause) > 18:
+        return cause
+    return find_record(store, session_id, int(cause)).id
+
+
 def _filter(
-    since: datetime | None, until: datetime | None, types: tuple[str, ...], by: str | None
+    since: datetime | None,
+    until: datetime | None,
+    types: tuple[str, ...],
+    by: str | None,
+    cause: str | None,
 ) -> "Callable[[Record], bool]":
     from journal.event_json import event_type
 
@@ -88,10 +116,11 @@ def _filter(
         and (until is None or record.at < until)
         and (not types or event_type(record.event) in types)
         and (by is None or record.by == by)
+        and (cause is None or record.cause == cause)
     )
 
 
-def _print_records(out: Output, session_id: str, records: "Iterable[Record]") -> int:
+def _print_records(out: Output, session_id: str, records: "Iterable[Record]", numbers: dict[str, int]) -> int:
     from journal.cli.events import record_object
 
     seen = 0
@@ -106,18 +135,25 @@ def _print_records(out: Output, session_id: str, records: "Iterable[Record]") ->
         for record in counted():
             out.json(record_object(session_id, record))
     else:
-        out.lines(record_line(record, out) for record in counted())
+        out.lines(record_line(record, out, numbers) for record in counted())
     return seen
 
 
-def record_line(record: "Record", out: Output) -> str:
-    """A record in one line: number, time, type, actor, and the beginning of what it says."""
+def record_line(record: "Record", out: Output, numbers: dict[str, int] | None = None) -> str:
+    """A record in one line: number, time, type, actor, cause, and the beginning of what it says.
+
+    `numbers`: of the records whose ids a cause may name.
+    """
     from journal.cli.events import color_of, gist
     from journal.event_json import event_type
 
     head = f"{record.seq:>5}  {record.at:%Y-%m-%d %H:%M:%SZ}  "
     kind = pad(cut(visible(event_type(record.event)), 20), 20)
-    actor = f"  [{preview(record.by, 24)}]" if record.by else ""
+    actor = preview(record.by, 24) if record.by else ""
+    if record.cause:
+        cause = (numbers or {}).get(record.cause)
+        actor = f"{actor} ← {cause or preview(record.cause, 36)}".lstrip()
+    actor = f"  [{actor}]" if actor else ""
     text = preview(gist(record.event), max(out.width - cells(head) - 22 - cells(actor), 10))
     line = out.style(head, dim=True) + out.style(kind, fg=color_of(record)) + out.style(actor, dim=True)
     return f"{line}  {text}".rstrip()

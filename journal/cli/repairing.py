@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from journal.cli.address import require
-from journal.cli.app import INTEGRITY, NO, Call, command, sentence_of
+from journal.cli.app import INTEGRITY, NO, Call, command, sentence_of, with_actor
 from journal.cli.place import user_name
 from journal.cli.progress import Progress
 from journal.cli.text import visible
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     "--only-proven", is_flag=True, help="Give up what can be read behind the damage, but is not proven."
 )
 @click.option("--user", metavar="USER", help="Whose the session is, where the record that said so is lost.")
+@with_actor
 def repair_command(
     call: Call, session_ids: tuple[str, ...], every: bool, catalog: bool, yes: bool, **wishes: Any
 ) -> None:
@@ -47,7 +48,7 @@ def repair_command(
     # What the engine would warn of is this command's answer.
     warnings.simplefilter("ignore", JournalWarning)
     told = _Told(call, yes=yes, is_one=len(session_ids) == 1)
-    with call.store(actor=user_name()) as store:
+    with call.store(actor=user_name()) as store, store.acting(by=wishes["by"]):
         for session_id in session_ids:
             require(store, session_id)
         if catalog or every:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from journal.cli.app import NO, NOT_FOUND, Call, command
+from journal.cli.app import NO, NOT_FOUND, Call, command, with_actor
 from journal.cli.progress import Progress
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ class PathMissing(click.ClickException):
 @click.option("--format", "file_format", metavar="FORMAT", help="What the files are; else it is recognised.")
 @click.option("--user", metavar="USER", help="Whose the sessions are, where the files do not say.")
 @click.option("--session", metavar="ID", help="The session's id; for a file of one conversation.")
+@with_actor
 @click.option(
     "--durability",
     type=click.Choice(["disk", "os"]),
@@ -35,6 +36,7 @@ def import_command(
     file_format: str | None,
     user: str | None,
     session: str | None,
+    by: str | None,
     durability: Literal["disk", "os"],
 ) -> None:
     """Take conversations in from files or folders; again, or from grown files, only what is new."""
@@ -45,7 +47,11 @@ def import_command(
         if not os.path.exists(path):
             raise PathMissing(f"{path}: there is no such file or folder")
     outcomes = []
-    with call.store(create=True, durability=durability) as store, Progress("importing") as progress:
+    with (
+        call.store(create=True, durability=durability) as store,
+        store.acting(by=by),
+        Progress("importing") as progress,
+    ):
         for path in paths:
             try:
                 outcome = import_path(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from journal.cli.address import is_session, require
-from journal.cli.app import NO, Call, command
+from journal.cli.app import NO, Call, command, with_actor
 from journal.cli.place import user_name
 
 if TYPE_CHECKING:
@@ -21,14 +21,17 @@ _EXPECT = click.option(
 @click.argument("session_id", metavar="ID")
 @click.argument("text", metavar="TEXT")
 @click.option("--user", metavar="USER", help="Whose session it is; for a new one, you unless given.")
+@with_actor
 @_EXPECT
-def say_command(call: Call, session_id: str, text: str, user: str | None, expect: int | None) -> None:
+def say_command(
+    call: Call, session_id: str, text: str, user: str | None, by: str | None, expect: int | None
+) -> None:
     """Add what a user said, and begin the session if it is new; TEXT may be - for stdin.
 
     Prints the session's new version.
     """
     content = _text(text)
-    with call.store(create=True) as store:
+    with call.store(create=True) as store, store.acting(by=by):
         version = _say(store, session_id, content, user, expect)
     _print_version(call, session_id, version)
 
@@ -66,8 +69,9 @@ def _owner(user: str | None) -> str:
 @command("reply")
 @click.argument("session_id", metavar="ID")
 @click.argument("text", metavar="TEXT")
+@with_actor
 @_EXPECT
-def reply_command(call: Call, session_id: str, text: str, expect: int | None) -> None:
+def reply_command(call: Call, session_id: str, text: str, by: str | None, expect: int | None) -> None:
     """Add what the agent answered; TEXT may be - for stdin. Prints the session's new version."""
     from journal.errors import VersionConflictError
     from projections.session import Session
@@ -79,7 +83,7 @@ def reply_command(call: Call, session_id: str, text: str, expect: int | None) ->
             raise VersionConflictError(session_id, session.version, expect)
         session.add_agent_response(content)
 
-    with call.store() as store:
+    with call.store() as store, store.acting(by=by):
         version = store.update_session_with(require(store, session_id), change)
     _print_version(call, session_id, version)
 
@@ -105,14 +109,15 @@ def _print_version(call: Call, session_id: str, version: int) -> None:
 @command("rm")
 @click.argument("session_ids", metavar="ID...", nargs=-1, required=True)
 @click.option("--why", metavar="TEXT", help="The reason, for the tombstone.")
+@with_actor
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def rm_command(call: Call, session_ids: tuple[str, ...], why: str | None, yes: bool) -> None:
+def rm_command(call: Call, session_ids: tuple[str, ...], why: str | None, by: str | None, yes: bool) -> None:
     """Delete sessions; a tombstone keeps their id, version and last hash.
 
     All of them must be there, else none is deleted.
     """
     unique = list(dict.fromkeys(session_ids))
-    with call.store(actor=user_name()) as store:
+    with call.store(actor=user_name()) as store, store.acting(by=by):
         for session_id in unique:
             require(store, session_id)
         if not yes:

@@ -24,7 +24,7 @@ def rows(folder: Path) -> Iterator[Row]:
     """All of 10,000 sessions; the first page of 100,000: in a new process, again, and with no catalog."""
     base = folder / "list"
     with StateStore(base, durability="os") as store:
-        _fill(store, 10_000)
+        fill(store, 10_000)
         (first,) = best(1, store.list_sessions)
         time.sleep(0.2)  # a new catalog compares every file for a moment
         (ours,) = medians(20, store.list_sessions)
@@ -35,7 +35,7 @@ def rows(folder: Path) -> Iterator[Row]:
             "≤ 50 ms",
             ours <= 0.05,
         )
-        _fill(store, 90_000)
+        fill(store, 90_000)
         store.list_sessions(limit=50)
         time.sleep(0.2)
         (warm,) = medians(20, lambda: store.list_sessions(limit=50))
@@ -58,7 +58,8 @@ def _first_page(base: Path) -> float:
     return seconds(lambda: subprocess.run([sys.executable, "-c", FIRST_PAGE, base], check=True))
 
 
-def _fill(store: StateStore, sessions: int) -> None:
+def fill(store: StateStore, sessions: int) -> None:
+    """Put so many small sessions into a store."""
     for n in range(sessions):
         session = Session.new(f"user-{n % 100}")
         session.add_user_message("hello")

@@ -51,6 +51,7 @@ def rows(folder: Path) -> Iterator[Row]:
         pieces: list[tuple[str, Callable[[], object]]] = [
             ("`add_user_message`: the moment, the event, the change, its fold", note),
             ("check and encode the change: JSON, id, salt, header", encode),
+            ("who writes, and what for", store._acting.now),
             ("find the session's handle", lambda: store._handles.of(session.id)),
             ("take and give back the lock, look at the file", enter),
             ("… of which two `flock`", lock),

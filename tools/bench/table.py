@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import glance
 import importing
 import listing
 import loading
@@ -37,6 +38,7 @@ def main() -> int:
         "seal": sealing.rows,
         "import": lambda folder: importing.rows(folder, options.data),
         "list": listing.rows,
+        "glance": glance.rows,
     }
     unknown = set(options.names) - benchmarks.keys()
     if unknown:

@@ -1,0 +1,119 @@
+"""Figures in words: of one session or of many, as rows of tables and as JSON."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from journal.cli.drawing import duration_text
+from journal.cli.listing import size_text
+from journal.cli.table import Rows
+from journal.cli.text import visible
+
+if TYPE_CHECKING:
+    from projections.activity import Figures, ToolUse
+
+# How many columns a strip has for a program.
+_JSON_COLUMNS = 100
+
+TOOL_HEADINGS = ("TOOL", " CALLS", " ERRORS", " MEDIAN", " MAX")
+TYPE_HEADINGS = ("TYPE", " RECORDS", " SIZE")
+
+
+def tool_rows(figures: "Figures") -> Rows:
+    """The tools, the most called first."""
+    rows = []
+    for name, use in _tools(figures):
+        took = _spread(use.durations_ms)
+        usual, longest = (duration_text(took[each] / 1000) if took else "" for each in ("median", "max"))
+        rows.append(
+            (visible(name), f"{use.calls:,}", f"{use.errors:,}" if use.errors else "", usual, longest)
+        )
+    return rows
+
+
+def type_rows(figures: "Figures") -> Rows:
+    """The types of records, those with most bytes first."""
+    types = sorted(figures.types.items(), key=lambda each: (-each[1].size_bytes, each[0]))
+    return [(visible(kind), f"{share.records:,}", size_text(share.size_bytes)) for kind, share in types]
+
+
+def answers_text(figures: "Figures") -> str:
+    """How long answers took: the usual one and the longest; nothing where no time is known."""
+    took = _spread(figures.answers_ms)
+    if took is None:
+        return ""
+    usual, longest = duration_text(took["median"] / 1000), duration_text(took["max"] / 1000)
+    if len(figures.answers_ms) == 1:
+        return f"answered after {usual}"
+    return f"answered after {usual} (median), {longest} (longest)"
+
+
+def _tools(figures: "Figures") -> "list[tuple[str, ToolUse]]":
+    return sorted(figures.tools.items(), key=lambda each: (-each[1].calls, each[0]))
+
+
+def _spread(durations: Sequence[float]) -> dict[str, float] | None:
+    return {"median": median(durations), "max": max(durations)} if durations else None
+
+
+def moment_text(moment: datetime) -> str:
+    """A moment as records have it."""
+    return f"{moment:%Y-%m-%dT%H:%M:%S.%f}Z"
+
+
+def figures_object(figures: "Figures") -> dict[str, Any]:
+    """The figures of one session, or of many together, as JSON."""
+    from projections.activity import ROLES
+
+    return {
+        "records": figures.records,
+        "event_bytes": figures.size_bytes,
+        "first_at": figures.first_at and moment_text(figures.first_at),
+        "last_at": figures.last_at and moment_text(figures.last_at),
+        "counts": dict(zip(ROLES, figures.counts, strict=True)),
+        "types": [
+            {"type": kind, "records": share.records, "event_bytes": share.size_bytes}
+            for kind, share in sorted(figures.types.items())
+        ],
+        "by": [
+            {"by": by or None, "records": records}
+            for by, records in sorted(figures.by.items(), key=lambda each: -each[1])
+        ],
+        "turns": figures.turns,
+        "answers_ms": _spread(figures.answers_ms),
+        "tools": [
+            {
+                "name": name,
+                "calls": use.calls,
+                "errors": use.errors,
+                "durations_ms": _spread(use.durations_ms),
+            }
+            for name, use in _tools(figures)
+        ],
+        "open_calls": figures.open_calls,
+        "errors": [
+            {"seq": each.seq, "at": moment_text(each.at), "tool": each.tool or None, "text": each.text}
+            for each in figures.failures
+        ],
+        "largest": [
+            {"seq": each.seq, "type": each.type, "event_bytes": each.size_bytes} for each in figures.largest
+        ],
+        "landmarks": [
+            {"seq": each.seq, "at": moment_text(each.at), "type": each.type} for each in figures.landmarks
+        ],
+    }
+
+
+def timeline_object(figures: "Figures") -> dict[str, Any]:
+    """The strip, as JSON."""
+    from projections.activity import ROLES, to_moment
+    from projections.strip import strip
+
+    drawn = strip(figures, _JSON_COLUMNS)
+    columns = []
+    for column in drawn.columns:
+        start = moment_text(to_moment(column.start)) if drawn.is_by_time else column.start
+        counts = dict(zip(ROLES, column.counts, strict=True))
+        columns.append({"start": start, "is_break": column.is_break, "counts": counts})
+    return {"by": "time" if drawn.is_by_time else "record", "columns": columns}

@@ -1,0 +1,97 @@
+"""What is read of a session for a look at it: all of its journal in one pass, up to damage."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from journal.cli.progress import Progress
+
+if TYPE_CHECKING:
+    from journal.errors import CorruptRecordError
+    from journal.snapshot import Marker
+    from journal.store import StateStore
+    from projections.activity import Figures
+    from projections.session import Session
+
+# A record without its event takes about so much.
+_ENVELOPE_BYTES = 250
+_PROGRESS_RECORDS = 500
+
+
+@dataclass(kw_only=True)
+class Snapshot:
+    """The snapshot's file, and how it stands to the journal."""
+
+    size_bytes: int = 0
+    state: str = "none"
+    version: int | None = None
+
+
+@dataclass(kw_only=True)
+class Seen:
+    """What was read of a session, up to damage if there is any."""
+
+    session_id: str
+    session: "Session"
+    figures: "Figures"
+    head: str
+    origin: tuple[str, int] | None
+    journal_bytes: int
+    snapshot: Snapshot
+    damage: "CorruptRecordError | None"
+
+
+def read_session(store: "StateStore", session_id: str, progress: Progress) -> Seen:
+    """Read it. Raises CorruptRecordError where not even its first record can be read."""
+    from journal.errors import CorruptRecordError
+    from journal.snapshot import read_marker
+    from projections.activity import Activity
+    from projections.events import SessionForked
+    from projections.session import SessionProjection
+
+    fold, activity = SessionProjection(), Activity()
+    session, figures = fold.initial(), activity.initial()
+    disk, layout = store._disk, store._layout
+    status, beside = disk.status(layout.journal(session_id)), disk.status(layout.snapshot(session_id))
+    size = status.st_size if status else 0
+    marker = read_marker(disk, layout.snapshot(session_id)) if beside else None
+    head, marked, origin, damage = "", "", None, None
+    try:
+        for record in store.records(session_id):
+            session, figures = fold.apply(session, record), activity.apply(figures, record)
+            head = record.chain
+            if marker is not None and record.seq == marker.version:
+                marked = head
+            if isinstance(record.event, SessionForked):
+                origin = record.event.origin, record.event.version
+            if record.seq % _PROGRESS_RECORDS == 0:
+                progress(session_id, figures.size_bytes + _ENVELOPE_BYTES * figures.records, size)
+    except CorruptRecordError as error:
+        if not session.version:
+            raise
+        damage = error
+    return Seen(
+        session_id=session_id,
+        session=session,
+        figures=figures,
+        head=head,
+        origin=origin,
+        journal_bytes=size,
+        snapshot=Snapshot(
+            size_bytes=beside.st_size if beside else 0,
+            state=_snapshot_state(marker, marked, session.version) if beside else "none",
+            version=marker.version if marker else None,
+        ),
+        damage=damage,
+    )
+
+
+def _snapshot_state(marker: "Marker | None", marked: str, version: int) -> str:
+    from journal.snapshot import FOLD
+
+    if marker is None:
+        return "foreign" if version else "adopted"
+    if marker.fold == FOLD and marker.version > version:
+        return "ahead"
+    if marker.fold != FOLD or marker.chain != marked:
+        return "outdated"
+    return "current" if marker.version == version else "behind"
