@@ -20,11 +20,11 @@ class Acting:
     """What holds for one store: its own actor, until a `with` in this thread or task says otherwise."""
 
     def __init__(self, actor: str | None) -> None:
-        self._usual = Act(actor, None)
+        self.usual = Act(actor, None)
 
     def now(self) -> Act:
         """What holds here and now. Each save asks."""
-        return _acts.get().get(self, self._usual)
+        return _acts.get().get(self, self.usual)
 
     @contextmanager
     def as_(self, by: str | None, cause: str | None) -> Iterator[None]:

@@ -118,7 +118,7 @@ class StateStore:
     @property
     def actor(self) -> str | None:
         """Who writes: the `by` of every record, where nothing else is said."""
-        return self._acting.now().by
+        return self._acting.usual.by
 
     @property
     def durability(self) -> str:
