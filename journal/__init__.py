@@ -17,6 +17,7 @@ from journal.errors import (
 )
 from journal.handle import ANY
 from journal.store import StateStore
+from journal.trail import Followed
 from projections import AgentResponse, Change, Projection, Record, Session, SessionSummary, UserMessage
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "CorruptRecordError",
     "CorruptSnapshotError",
     "DurabilityError",
+    "Followed",
     "InvalidEventError",
     "InvalidNameError",
     "JournalClosedError",

@@ -5,6 +5,7 @@ import contextvars
 import functools
 import itertools
 import os
+import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -14,7 +15,9 @@ from typing import Any, Final, Literal, ParamSpec, Self, TypeVar, overload
 from journal.catalog import SessionPage
 from journal.commits import Commits
 from journal.diagnosis import Diagnosis
+from journal.follow import Checkpoints, OnError
 from journal.store import StateStore, as_changes
+from journal.trail import Followed
 from journal.verify import Report
 from projections.document import Json
 from projections.events import Change, Event, Record
@@ -135,6 +138,32 @@ class AsyncStateStore:
         """As StateStore.records."""
         async for record in self._each(self._store.records(session_id, after=after), _TOGETHER):
             yield record
+
+    async def follow(
+        self,
+        session_id: str | None = None,
+        *,
+        after: Checkpoints = 0,
+        timeout: float | None = None,
+        on_error: OnError | None = None,
+    ) -> AsyncIterator[Followed]:
+        """As StateStore.follow, in a thread of its own, which ends with it; `on_error` runs there, too.
+
+        Many listeners are better served by one that follows all sessions.
+        """
+        stopped = threading.Event()
+        lists = self._store._follow(session_id, after, timeout, on_error, stopped.is_set)
+        thread = ThreadPoolExecutor(1, thread_name_prefix="journal-follow")
+        loop = asyncio.get_running_loop()
+        try:
+            while some := await loop.run_in_executor(thread, next, lists, None):
+                for record in some:
+                    yield record
+        finally:
+            stopped.set()
+            ended = loop.run_in_executor(thread, lists.close)
+            thread.shutdown(wait=False)
+            await ended
 
     async def project(
         self, projection: Projection[State], session_id: str, *, at: int | datetime | None = None
