@@ -45,7 +45,7 @@ def follow(
             check_usable()
             trails.touch(names)
             turn_ends = time.monotonic() + _TURN_SECONDS
-            while trails.due and time.monotonic() < turn_ends:
+            while trails.due:
                 trail = trails.due.popleft()
                 if found := trail.step():
                     yield found
@@ -57,6 +57,8 @@ def follow(
                     on_error(trail.session_id, trail.error)
                 if trail.is_behind:
                     trails.due.append(trail)
+                if time.monotonic() >= turn_ends:
+                    break
             if not trails.due and timeout is not None and time.monotonic() - idle_since >= timeout:
                 return
             try:

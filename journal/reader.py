@@ -91,6 +91,8 @@ class Reader:
                         self._version, self._chain, self._offset = version, chain, at + len(line) + 1
                         yield from batch
                         batch, expected, held = [], None, 0
+                        if self._offset >= self._until:
+                            return
                 at += len(line) + 1
             if damage is not None:
                 self._explain(damage.reason, at, version + 1, torn=not damage.altered)

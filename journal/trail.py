@@ -39,7 +39,7 @@ class Trail:
 
     def __init__(self, disk: Disk, path: str, session_id: str, after: After) -> None:
         self.session_id = session_id
-        self.is_behind = False
+        self.is_behind = True
         self.error: JournalError | None = None
         self._disk, self._path = disk, path
         self._position = beginning(session_id)
@@ -66,6 +66,7 @@ class Trail:
             chain = end.chain.decode()
             if self._proof == chain if self._proof else self._after in (end.version, _EVERYTHING):
                 self._seen, self._position, self._after, self._proof = seen, end, end.version, chain
+                self.is_behind = False
         except (JournalError, OSError):
             pass  # `step` meets it, too, and tells
         finally:
@@ -89,7 +90,8 @@ class Trail:
         finally:
             log.close()
         if self._after == _EVERYTHING and not self.is_behind:
-            self._after, self._proof = self._position.version, ""
+            self._after, chain, _ = self._position
+            self._proof = chain.decode()
         return found
 
     def _read_on(self, log: Log, found: list[Followed]) -> None:
