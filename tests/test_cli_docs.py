@@ -1,4 +1,4 @@
-"""The transcripts in the README and in docs/reference/cli.md are what the command really prints."""
+"""The transcripts in the README, the reference and the how-tos are what the command really prints."""
 
 import doctest
 import os
@@ -13,7 +13,12 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/reference/cli.md"])
+HOW_TO = [
+    str(page.relative_to(ROOT)) for page in ROOT.glob("docs/how-to/*.md") if "```console" in page.read_text()
+]
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/reference/cli.md", *sorted(HOW_TO)])
 def test_every_transcript_is_true(page: str, tmp_path: Path) -> None:
     """Run in order in one folder; `...` stands for what differs from run to run."""
     blocks = re.findall(r"^```console\n(.*?)^```$", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)

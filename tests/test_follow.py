@@ -333,14 +333,15 @@ def test_history_first_then_live(store):
     say(store, "s", "one")
 
     def more():
-        for number in range(5):
-            time.sleep(0.05)
+        for number in range(6):
+            time.sleep(0.15)
             say(store, "s", f"{number}")
 
-    found = live(store.follow("s", timeout=0.5), more)
-    assert texts(found) == ["one", "0", "1", "2", "3", "4"]
+    # Longer in all than the timeout, which begins anew with each record.
+    found = live(store.follow("s", timeout=0.6), more)
+    assert texts(found) == ["one", "0", "1", "2", "3", "4", "5"]
     assert {each.session_id for each in found} == {"s"}
-    assert [each.seq for each in found] == list(range(1, 8))
+    assert [each.seq for each in found] == list(range(1, 9))
     assert found[1].digest == list(store.records("s"))[1].digest
 
 
@@ -477,6 +478,7 @@ def test_a_busy_session_does_not_hold_up_the_others(store, monkeypatch):
 
     assert 0 < [each.session_id for each in found].index("quiet") < 2000
     assert len(found) == 2403
+    assert len(list(store.follow(timeout=0))) == 2403  # what is there is not idle time
 
 
 def test_what_the_watch_loses_is_found_all_the_same(store, monkeypatch):
@@ -526,6 +528,16 @@ def test_quiet_sessions_are_not_opened(store, monkeypatch):
     assert disk.opened < 5
 
 
+def test_what_was_handled_is_not_read_again(store):
+    """Where nothing is new, only the ends of the journals are looked at."""
+    for number in range(200):
+        say(store, "s", f"{number}" * 300)
+    disk = store._disk = CountingDisk()
+
+    assert list(store.follow(after="now", timeout=0)) == list(store.follow(after={"s": 201}, timeout=0)) == []
+    assert disk.bytes < 20_000
+
+
 def watches():
     """What a watch takes: its own file, and its thread."""
     files = [os.path.realpath(each) for each in Path("/proc/self/fd").iterdir()]
@@ -561,6 +573,8 @@ def test_a_closed_store_ends_its_followers(folder):
     say(store, "s", "one")
     with pytest.raises(JournalClosedError):
         live(store.follow(), lambda: (time.sleep(0.3), store.close()))
+    with pytest.raises(JournalClosedError):
+        next(store.follow())
 
 
 # AsyncStateStore.follow

@@ -3,11 +3,20 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from journal.cli.address import Address, Moment, find_record, is_session, locate, parse_address, require
+from journal.cli.address import (
+    Address,
+    Moment,
+    Point,
+    find_record,
+    is_session,
+    locate,
+    parse_address,
+    require,
+)
 from journal.cli.app import NO, Call, command
 from journal.cli.output import Output
 from journal.cli.text import cells, cut, pad, preview, visible
@@ -16,24 +25,37 @@ if TYPE_CHECKING:
     from journal.store import StateStore
     from projections.events import Record
 
+AnyRecord = TypeVar("AnyRecord", bound="Record")
+
 
 @command("log")
-@click.argument("address", metavar="ID[@RANGE]")
-@click.option("-n", "--number", "count", type=click.IntRange(min=1), help="Only the last so many.")
+@click.argument("address", metavar="ID[@RANGE]", required=False)
+@click.option("-f", "--follow", is_flag=True, help="Then print each new record, until interrupted.")
+@click.option("-n", "--number", "count", type=click.IntRange(min=0), help="Only the last so many.")
 @click.option("-r", "--reverse", is_flag=True, help="The newest first.")
 @click.option("--since", type=Moment(), help="Only records at or after this time.")
 @click.option("--until", type=Moment(), help="Only records before this time.")
 @click.option("--type", "types", multiple=True, metavar="TYPE", help="Only such events; may be repeated.")
 @click.option("--by", metavar="ACTOR", help="Only what this actor wrote.")
-def log_command(call: Call, address: str, count: int | None, reverse: bool, **filters: Any) -> None:
+def log_command(
+    call: Call, address: str | None, follow: bool, count: int | None, reverse: bool, **filters: Any
+) -> None:
     """Print a session's records, one a line, the oldest first.
 
-    ID@7 ends with record 7; ID@3..7, ID@3.. and ID@..7 are ranges, ends included.
+    ID@7 ends with record 7; ID@3..7, ID@3.. and ID@..7 are ranges, ends included. With -f, new records are
+    printed as they come; without an ID, those of all sessions.
     """
+    if follow:
+        from journal.cli.following import follow_log
+
+        follow_log(call, address, count, reverse, filters)
+        return
+    if address is None:
+        raise click.UsageError("which session? Name one, or follow all of them with -f")
     with call.store() as store:
-        where = parse_address(address, _known(store), ranges=True)
+        where = parse_address(address, known(store), ranges=True)
         require(store, where.session_id)
-        records: Iterator[Record] = filter(_filter(**filters), _between(store, where))
+        records: Iterator[Record] = filter(matching(**filters), between(store, where))
         if count is not None or reverse:
             kept = deque(records, maxlen=count)
             records = reversed(kept) if reverse else iter(kept)
@@ -43,21 +65,31 @@ def log_command(call: Call, address: str, count: int | None, reverse: bool, **fi
         raise click.exceptions.Exit(NO)
 
 
-def _known(store: "StateStore") -> Callable[[str], bool]:
+def known(store: "StateStore") -> Callable[[str], bool]:
+    """What tells an id that holds an "@" from an address."""
     return lambda session_id: is_session(store, session_id)
 
 
-def _between(store: "StateStore", where: Address) -> "Iterator[Record]":
+def between(store: "StateStore", where: Address) -> "Iterator[Record]":
     """The records from a range's start to its end. A number past the last record ends nothing."""
-    start, last = where.start, None
-    if where.end is not None:
-        last = locate(store, where.session_id, where.end)
-    if isinstance(start, int):
-        start = locate(store, where.session_id, start)
-    after = max(start - 1, 0) if isinstance(start, int) else 0
-    for record in store.records(where.session_id, after=after):
+    last = None if where.end is None else locate(store, where.session_id, where.end)
+    records = store.records(where.session_id, after=before(store, where))
+    for record in beginning_at(where.start, records):
         if last is not None and record.seq > last:
             return
+        yield record
+
+
+def before(store: "StateStore", where: Address) -> int:
+    """The version before a range's start, where that is a number; else 0."""
+    if not isinstance(where.start, int):
+        return 0
+    return max(locate(store, where.session_id, where.start) - 1, 0)
+
+
+def beginning_at(start: Point, records: "Iterable[AnyRecord]") -> "Iterator[AnyRecord]":
+    """The records from the first that is not before a moment; all, where the start is none."""
+    for record in records:
         if isinstance(start, datetime):
             if record.at < start:
                 continue
@@ -65,9 +97,10 @@ def _between(store: "StateStore", where: Address) -> "Iterator[Record]":
         yield record
 
 
-def _filter(
+def matching(
     since: datetime | None, until: datetime | None, types: tuple[str, ...], by: str | None
 ) -> "Callable[[Record], bool]":
+    """Whether a record is one that the options ask for."""
     from journal.event_json import event_type
 
     return lambda record: (
@@ -97,15 +130,20 @@ def _print_records(out: Output, session_id: str, records: "Iterable[Record]") ->
     return seen
 
 
-def record_line(record: "Record", out: Output) -> str:
-    """A record in one line: number, time, type, actor, and the beginning of what it says."""
+def record_line(record: "Record", out: Output, *, session_id: str = "", text: str | None = None) -> str:
+    """A record in one line: number, time, type, actor, and the beginning of what it says.
+
+    Before them the session, if given; at their end another text, if given.
+    """
     from journal.cli.events import color_of, gist
     from journal.event_json import event_type
 
-    head = f"{record.seq:>5}  {record.at:%Y-%m-%d %H:%M:%SZ}  "
+    head = pad(cut(visible(session_id), 20), 20) + "  " if session_id else ""
+    head += f"{record.seq:>5}  {record.at:%Y-%m-%d %H:%M:%SZ}  "
     kind = pad(cut(visible(event_type(record.event)), 20), 20)
     actor = f"  [{preview(record.by, 24)}]" if record.by else ""
-    text = preview(gist(record.event), max(out.width - cells(head) - 22 - cells(actor), 10))
+    text = gist(record.event) if text is None else text
+    text = preview(text, max(out.width - cells(head) - 22 - cells(actor), 10))
     line = out.style(head, dim=True) + out.style(kind, fg=color_of(record)) + out.style(actor, dim=True)
     return f"{line}  {text}".rstrip()
 
@@ -117,7 +155,7 @@ def show_command(call: Call, address: str) -> None:
     from journal.cli.events import page, record_object
 
     with call.store() as store:
-        where = parse_address(address, _known(store))
+        where = parse_address(address, known(store))
         record = find_record(store, require(store, where.session_id), where.end)
     if call.out.as_json:
         call.out.json(record_object(where.session_id, record))
@@ -146,7 +184,7 @@ def state_command(call: Call, address: str, path: str | None) -> None:
     from journal.cli.document import part_of, session_json
 
     with call.store() as store:
-        where = parse_address(address, _known(store))
+        where = parse_address(address, known(store))
         require(store, where.session_id)
         text = session_json(store, where)
     import json
