@@ -24,7 +24,7 @@ def test_every_transcript_is_true(page: str, tmp_path: Path) -> None:
     blocks = re.findall(r"^```console\n(.*?)^```$", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
     steps = [step for block in blocks for step in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]]
     checker = doctest.OutputChecker()
-    environment = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    environment = {"HOME": str(tmp_path), "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
     shutil.copy(ROOT / "tools" / "lima.jsonl", tmp_path)
     prefix = f'journal() {{ "{sys.executable}" -m journal.cli "$@"; }}\n'
 

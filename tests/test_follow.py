@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import os
 import tempfile
 import threading
@@ -320,25 +321,48 @@ def test_what_is_not_at_the_end_is_not_skipped(store):
 # store.follow
 
 
-def live(records, say_them):
-    """Follow in this thread what another one says; ends by the follower's timeout."""
-    thread = threading.Thread(target=say_them)
-    thread.start()
-    found = list(records)
-    thread.join()
+LONG = 30  # seconds: what takes that long hangs
+
+
+def watches():
+    """What a watch takes: its own file, and its thread."""
+    files = [os.path.realpath(each) for each in Path("/proc/self/fd").iterdir()]
+    threads = [each.read_text() for each in Path("/proc/self/task").glob("*/comm")]
+    return sum("inotify" in each for each in files), sum("notify" in each for each in threads)
+
+
+def comes_true(ask):
+    end = time.monotonic() + LONG
+    while not ask() and time.monotonic() < end:
+        time.sleep(0.01)
+    return ask()
+
+
+def live(records, count, say_them):
+    """The first `count` records; what is said comes after the first, or when it watches."""
+    found = []
+    said = threading.Thread(target=lambda: (comes_true(lambda: found or watches() != (0, 0)), say_them()))
+    assert comes_true(lambda: watches() == (0, 0))  # those of other tests are gone
+    said.start()
+    for record in records:
+        found.append(record)
+        if len(found) == count:
+            break
+    said.join()
+    records.close()
     return found
 
 
 def test_history_first_then_live(store):
+    """The timeout begins anew with each record."""
     say(store, "s", "one")
 
     def more():
         for number in range(6):
-            time.sleep(0.15)
+            time.sleep(0.3)
             say(store, "s", f"{number}")
 
-    # Longer in all than the timeout, which begins anew with each record.
-    found = live(store.follow("s", timeout=0.6), more)
+    found = live(store.follow("s", timeout=1.5), 99, more)
     assert texts(found) == ["one", "0", "1", "2", "3", "4", "5"]
     assert {each.session_id for each in found} == {"s"}
     assert [each.seq for each in found] == list(range(1, 9))
@@ -350,11 +374,11 @@ def test_a_session_and_a_folder_that_are_not_there_yet_are_waited_for(folder):
         assert list(store.follow("s", timeout=0)) == list(store.follow(timeout=0)) == []
         assert not folder.exists()
 
-        def begin():
-            time.sleep(0.2)
-            say(store, "s", "one")
+        records = store.follow("s", after="now", timeout=LONG)
+        threading.Thread(target=lambda: (time.sleep(0.3), say(store, "s", "one"))).start()
 
-        assert texts(live(store.follow("s", after="now", timeout=0.5), begin)) == ["one"]
+        assert texts(itertools.islice(records, 2)) == ["one"]
+        records.close()
 
 
 @pytest.mark.parametrize("session_id", [None, "s"])
@@ -363,14 +387,14 @@ def test_the_folder_may_go_and_come_back(store, folder, session_id):
     say(store, "s", "one")
 
     def move():
-        time.sleep(0.3)
+        comes_true(lambda: watches() != (0, 0))
         (folder / "sessions").rename(folder / "elsewhere")
         time.sleep(0.3)
         (folder / "elsewhere").rename(folder / "aside")
         with StateStore(folder, durability="os") as other:
             say(other, "s", "two")
 
-    assert texts(live(store.follow(session_id, timeout=0.8), move)) == ["one", "two"]
+    assert texts(live(store.follow(session_id, timeout=LONG), 4, move)) == ["one", "two"]
 
 
 def test_of_all_sessions_each_is_in_its_order(store):
@@ -378,12 +402,11 @@ def test_of_all_sessions_each_is_in_its_order(store):
     say(store, "b", "b1")
 
     def more():
-        time.sleep(0.1)
         say(store, "b", "b2")
         say(store, "c", "c1")
         say(store, "a", "a3")
 
-    found = live(store.follow(timeout=0.5), more)
+    found = live(store.follow(timeout=LONG), 9, more)
     for session_id in "abc":
         mine = [each for each in found if each.session_id == session_id]
         assert [each.id for each in mine] == [each.id for each in store.records(session_id)]
@@ -394,11 +417,10 @@ def test_only_what_comes_from_now_on(store):
     say(store, "a", "old")
 
     def more():
-        time.sleep(0.15)
         say(store, "a", "new")
         say(store, "b", "begun")
 
-    assert sorted(texts(live(store.follow(after="now", timeout=0.5), more))) == ["begun", "new"]
+    assert sorted(texts(live(store.follow(after="now", timeout=LONG), 3, more))) == ["begun", "new"]
 
 
 def test_checkpoints_say_where_each_session_goes_on(store):
@@ -440,12 +462,11 @@ def test_whoever_asks_for_errors_goes_on_when_the_journal_is_mended(store):
     told = []
 
     def mend():
-        time.sleep(0.2)
+        comes_true(lambda: told)
         say(store, "t", "meanwhile")
-        time.sleep(0.2)
         store.repair("s")
 
-    found = live(store.follow(timeout=0.8, on_error=lambda *what: told.append(what)), mend)
+    found = live(store.follow(timeout=LONG, on_error=lambda *what: told.append(what)), 6, mend)
     assert texts(found) == ["one", "meanwhile"]
     assert [(each.seq, type(each.event).__name__) for each in found if each.session_id == "s"][2:] == [
         (3, "Erased"),
@@ -471,10 +492,12 @@ def test_a_busy_session_does_not_hold_up_the_others(store, monkeypatch):
     for _ in range(8):
         say(store, "busy", *("x" * 1000 for _ in range(300)))
     found = []
-    for record in store.follow(timeout=0.3):
+    for record in store.follow(timeout=LONG):
         if not found:
             say(store, "quiet", "here")
         found.append(record)
+        if len(found) == 2403:
+            break
 
     assert 0 < [each.session_id for each in found].index("quiet") < 2000
     assert len(found) == 2403
@@ -493,11 +516,10 @@ def test_what_the_watch_loses_is_found_all_the_same(store, monkeypatch):
     monkeypatch.setattr("journal.follow._COMPARE_EACH_SECONDS", 0.05)
     say(store, "s", "one")
     for session_id in (None, "s"):
-        found = live(
-            store.follow(session_id, after="now", timeout=0.5),
-            lambda: (time.sleep(0.1), say(store, "s", "new")),
-        )
-        assert texts(found) == ["new"]
+        found = live(store.follow(session_id, timeout=LONG), 3, lambda: say(store, "s", "new"))
+        assert texts(found) == ["one", "new"]
+        store.delete_session("s")
+        say(store, "s", "one")
 
 
 def test_without_a_watch_it_looks_by_itself(store, monkeypatch):
@@ -509,7 +531,7 @@ def test_without_a_watch_it_looks_by_itself(store, monkeypatch):
     monkeypatch.setattr("watchfiles.watch", refuse)
     say(store, "s", "one")
 
-    found = live(store.follow(timeout=0.5), lambda: (time.sleep(0.1), say(store, "s", "new")))
+    found = live(store.follow(timeout=LONG), 3, lambda: say(store, "s", "new"))
     assert texts(found) == ["one", "new"]
 
 
@@ -518,13 +540,12 @@ def test_quiet_sessions_are_not_opened(store, monkeypatch):
     for number in range(30):
         say(store, f"s{number}", "x")
     disk = store._disk = CountingDisk()
-    records = store.follow(timeout=0.5)
+    records = store.follow(timeout=LONG)
     for _ in range(60):
         next(records)
     disk.opened = 0
 
-    found = live(records, lambda: (time.sleep(0.2), say(store, "s7", "new")))
-    assert texts(found) == ["new"]
+    assert texts(live(records, 1, lambda: say(store, "s7", "new"))) == ["new"]
     assert disk.opened < 5
 
 
@@ -538,27 +559,17 @@ def test_what_was_handled_is_not_read_again(store):
     assert disk.bytes < 20_000
 
 
-def watches():
-    """What a watch takes: its own file, and its thread."""
-    files = [os.path.realpath(each) for each in Path("/proc/self/fd").iterdir()]
-    threads = [each.read_text() for each in Path("/proc/self/task").glob("*/comm")]
-    return sum("inotify" in each for each in files), sum("notify" in each for each in threads)
-
-
-def comes_true(ask, seconds=5.0):
-    end = time.monotonic() + seconds
-    while not ask() and time.monotonic() < end:
-        time.sleep(0.01)
-    return ask()
-
-
 @pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="no /proc")
 def test_closing_it_leaves_no_thread_and_no_file_behind(store):
     say(store, "s", "one")
     assert comes_true(lambda: watches() == (0, 0))  # those of other tests
     for session_id in (None, "s"):
-        records = store.follow(session_id, after="now", timeout=10)
-        thread = threading.Thread(target=lambda: (time.sleep(0.2), say(store, "s", "two")))
+        records = store.follow(session_id, timeout=LONG)
+        for _ in store.records("s"):
+            next(records)
+        thread = threading.Thread(
+            target=lambda: (comes_true(lambda: watches() == (1, 1)), say(store, "s", "x"))
+        )
         thread.start()
         next(records)
         thread.join()
@@ -572,7 +583,7 @@ def test_a_closed_store_ends_its_followers(folder):
     store = StateStore(folder, durability="os")
     say(store, "s", "one")
     with pytest.raises(JournalClosedError):
-        live(store.follow(), lambda: (time.sleep(0.3), store.close()))
+        live(store.follow(timeout=LONG), 99, store.close)
     with pytest.raises(JournalClosedError):
         next(store.follow())
 
@@ -614,11 +625,12 @@ def test_a_follower_that_is_cancelled_ends_at_once(folder):
         async with AsyncStateStore(folder, durability="os") as store:
             await store.get_or_create_session("u", "s")
             tasks = [asyncio.create_task(first(store.follow(), 99)) for _ in range(5)]
-            await asyncio.sleep(0.3)
-            assert len(followers()) == 5
+            async with asyncio.timeout(LONG):
+                while len(followers()) < 5:
+                    await asyncio.sleep(0.01)
             for task in tasks:
                 task.cancel()
-            done, pending = await asyncio.wait(tasks, timeout=5)
+            done, pending = await asyncio.wait(tasks, timeout=LONG)
             assert (len(done), len(pending)) == (5, 0)
             assert all(task.cancelled() for task in tasks)
             assert comes_true(lambda: not followers())
@@ -632,9 +644,9 @@ def test_followers_take_no_thread_of_the_stores_calls(folder):
     async def main():
         async with AsyncStateStore(folder, durability="os") as store:
             await store.get_or_create_session("u", "s")
-            tasks = [asyncio.create_task(first(store.follow("s", after="now"), 1)) for _ in range(40)]
-            await asyncio.sleep(0.5)
-            async with asyncio.timeout(10):
+            tasks = [asyncio.create_task(first(store.follow("s"), 2)) for _ in range(40)]
+            async with asyncio.timeout(LONG):
+                await asyncio.sleep(0.3)
                 await store.append("s", [UserMessageAdded(content="x")], expected_version=ANY)
                 assert [texts(each) for each in await asyncio.gather(*tasks)] == [["x"]] * 40
 
