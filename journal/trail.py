@@ -161,10 +161,19 @@ def _looks(status: os.stat_result) -> _Looks:
 
 
 def _followed(session_id: str, record: Record) -> Followed:
-    return Followed(session_id=session_id, **{name: getattr(record, name) for name in _FIELDS})
-
-
-_FIELDS: Final = Record.__struct_fields__
+    # Name by name: a loop over the names takes eight times as long.
+    return Followed(
+        session_id=session_id,
+        seq=record.seq,
+        id=record.id,
+        at=record.at,
+        event=record.event,
+        digest=record.digest,
+        chain=record.chain,
+        by=record.by,
+        cause=record.cause,
+        key=record.key,
+    )
 
 
 def _end(log: Log) -> Position | None:

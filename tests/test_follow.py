@@ -9,6 +9,7 @@ import threading
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 from crash import mischief
 from hypothesis import given, settings
@@ -367,6 +368,18 @@ def test_history_first_then_live(store):
     assert {each.session_id for each in found} == {"s"}
     assert [each.seq for each in found] == list(range(1, 9))
     assert found[1].digest == list(store.records("s"))[1].digest
+
+
+def test_a_followed_record_is_the_record_and_whose_it_is(store):
+    """Field by field."""
+    say(store, "s", "one")
+    cause = next(store.records("s")).id
+    store.append("s", [UserMessageAdded(content="x")], expected_version=2, by="me", cause=cause, key="k")
+    record = list(store.records("s"))[2]
+    found = next(store.follow("s", after=2, timeout=0))
+
+    assert msgspec.structs.asdict(found) == {**msgspec.structs.asdict(record), "session_id": "s"}
+    assert None not in msgspec.structs.asdict(record).values()
 
 
 def test_a_session_and_a_folder_that_are_not_there_yet_are_waited_for(folder):

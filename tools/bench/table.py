@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import following
 import importing
 import listing
 import loading
@@ -35,6 +36,7 @@ def main() -> int:
         "store": verifying.store_rows,
         "import": lambda folder: importing.rows(folder, options.data),
         "list": listing.rows,
+        "follow": following.rows,
     }
     unknown = set(options.names) - benchmarks.keys()
     if unknown:
