@@ -245,9 +245,15 @@ class AsyncStateStore:
     async def _each(self, values: Iterator[T], together: int) -> AsyncIterator[T]:
         """What an iterator gives, so many to a thread's call."""
         try:
-            while some := await self._in_thread(_next_of, values, together):
+            error = None
+            while error is None:
+                some, error = await self._in_thread(_next_of, values, together)
                 for value in some:
                     yield value
+                if not some:
+                    break
+            if error is not None:
+                raise error
         finally:
             await self._in_thread(values.close)  # type: ignore[attr-defined]
 
@@ -271,5 +277,11 @@ class AsyncStateStore:
         await self.close()
 
 
-def _next_of(values: Iterator[T], count: int) -> list[T]:
-    return list(itertools.islice(values, count))
+def _next_of(values: Iterator[T], count: int) -> tuple[list[T], Exception | None]:
+    """The next values, and what stopped them: what came before an error is part of the answer."""
+    some: list[T] = []
+    try:
+        some.extend(itertools.islice(values, count))
+    except Exception as error:
+        return some, error
+    return some, None
