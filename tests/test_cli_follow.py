@@ -43,7 +43,7 @@ class Following:
             stderr=subprocess.PIPE,
             text=True,
         )
-        self._watchdog = threading.Timer(30, self.process.kill)  # a test that hangs fails
+        self._watchdog = threading.Timer(60, self.process.kill)  # a test that hangs fails
         self._watchdog.start()
 
     def line(self) -> str:
@@ -57,7 +57,7 @@ class Following:
 
     def end(self, number: int = signal.SIGINT) -> int:
         self.process.send_signal(number)
-        code = self.process.wait(30)
+        code = self.process.wait(60)
         for stream in (self.process.stdout, self.process.stderr):
             assert stream is not None
             stream.close()
@@ -298,7 +298,7 @@ class Stage:
             start_new_session=True,
             preexec_fn=self._take_terminal,
         )
-        self._watchdog = threading.Timer(30, self.process.kill)
+        self._watchdog = threading.Timer(60, self.process.kill)
         self._watchdog.start()
 
     @staticmethod
@@ -317,9 +317,9 @@ class Stage:
 
     def end(self) -> int:
         """The exit code; the terminal is as it was."""
-        code = self.process.wait(30)
+        code = self.process.wait(60)
         self._watchdog.cancel()
-        assert termios.tcgetattr(self.inner) == self.before
+        assert termios.tcgetattr(self.inner) == self.before, f"exit code {code}, shown: {self.shown!r}"
         os.close(self.inner)
         os.close(self.outer)
         return code

@@ -1,6 +1,7 @@
 """Keys pressed while a command runs: read one by one, without echo, and the terminal is put right again."""
 
 import contextlib
+import math
 import os
 import select
 import signal
@@ -11,6 +12,8 @@ from types import FrameType
 from typing import Literal
 
 Key = Literal["pause", "next", "quit"]
+# An interrupt that comes right before a system call is only noticed behind it.
+_AT_MOST_SECONDS = 1.0
 _MEANINGS: dict[bytes, Key] = {
     b" ": "pause",
     b".": "next",
@@ -31,9 +34,11 @@ class Keys:
         """The next key that means something; None when the time is up. None seconds: until there is one."""
         end = None if seconds is None else time.monotonic() + seconds
         while self.fd is not None:
-            left = None if end is None else max(end - time.monotonic(), 0)
-            if not select.select([self.fd], [], [], left)[0]:
-                return None
+            left = math.inf if end is None else max(end - time.monotonic(), 0)
+            if not select.select([self.fd], [], [], min(left, _AT_MOST_SECONDS))[0]:
+                if left <= _AT_MOST_SECONDS:
+                    return None
+                continue
             pressed = os.read(self.fd, 16)
             if not pressed:
                 self.fd = None  # nobody is there any more
