@@ -114,7 +114,7 @@ class _Turning(_Careless):
     ("broken", "says"), [(_Losing, "not given out"), (_Doubling, "twice"), (_Turning, "another order")]
 )
 def test_followers_of_a_broken_store_are_noticed(tmp_path, monkeypatch, broken, says):
-    monkeypatch.setattr(follow, "CATCH_UP_WITHIN_SECONDS", 0.5)
+    monkeypatch.setattr(follow, "SILENT_FOR_SECONDS", 2.0)
     short = campaign(tmp_path, 5)
     follow.run(short, make_store=broken)
 

@@ -24,7 +24,8 @@ LATEST_SECONDS: Final = 0.1
 # So many appends without a rest: long journals take long to repair.
 IN_A_ROW: Final = 25
 REST_SECONDS: Final = 0.02
-CATCH_UP_WITHIN_SECONDS: Final = 60.0
+# Whoever says nothing for so long has nothing more to say.
+SILENT_FOR_SECONDS: Final = 60.0
 
 Tell: TypeAlias = Callable[[Any], None]
 MakeStore: TypeAlias = Callable[..., StateStore]
@@ -116,10 +117,7 @@ class _World:
             for each in SESSIONS
             for record in self.store.records(each)
         }
-        until = time.monotonic() + CATCH_UP_WITHIN_SECONDS
-        while any(self._missing(each, there) for each in FOLLOWED) and time.monotonic() < until:
-            self.crew.wait(1.0)
-            self.hear()
+        self._hear_out(there)
         for followed in FOLLOWED:
             for problem in self._problems(followed, there):
                 self._breach(f"the follower of {followed or 'all'}: {problem}")
@@ -127,6 +125,16 @@ class _World:
         self.campaign.figures["records given out"] = sum(map(len, self.given.values()))
         self.crew.over.set()
         self.store.close()
+
+    def _hear_out(self, there: Iterable[Given]) -> None:
+        """Hear the followers until they were given everything, or say nothing for so long."""
+        since = time.monotonic()
+        while time.monotonic() < since + SILENT_FOR_SECONDS:
+            if self.crew.wait(0.5):
+                self.hear()
+                since = time.monotonic()
+            elif not any(self._missing(each, there) for each in FOLLOWED):
+                return
 
     def _missing(self, followed: str | None, there: Iterable[Given]) -> set[Given]:
         return {each for each in there if followed in (None, each.session_id)}.difference(
