@@ -20,6 +20,7 @@ from journal.errors import (
 )
 from journal.handle import ANY
 from journal.store import StateStore
+from journal.trail import Followed
 from projections import AgentResponse, Change, Projection, Record, Session, SessionSummary, UserMessage
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "CorruptRecordError",
     "CorruptSnapshotError",
     "DurabilityError",
+    "Followed",
     "InvalidEventError",
     "InvalidKeyError",
     "InvalidNameError",

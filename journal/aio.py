@@ -5,6 +5,7 @@ import contextvars
 import functools
 import itertools
 import os
+import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -16,12 +17,14 @@ from journal.catalog import SessionPage
 from journal.commits import Commits
 from journal.diagnosis import Diagnosis
 from journal.erase import Erasure
+from journal.follow import Checkpoints, OnError
 from journal.handle import ANY
 from journal.note import SigningKey
 from journal.retention import Pruned
 from journal.seal import Seal
 from journal.store import StateStore, as_changes
 from journal.tombstones import Tombstone
+from journal.trail import Followed
 from journal.verify import Report
 from projections.comparison import Comparison
 from projections.document import Json
@@ -168,6 +171,32 @@ class AsyncStateStore:
         async for record in self._each(self._store.records(session_id, after=after), _TOGETHER):
             yield record
 
+    async def follow(
+        self,
+        session_id: str | None = None,
+        *,
+        after: Checkpoints = 0,
+        timeout: float | None = None,
+        on_error: OnError | None = None,
+    ) -> AsyncIterator[Followed]:
+        """As StateStore.follow, in a thread of its own, which ends with it; `on_error` runs there, too.
+
+        Many listeners are better served by one that follows all sessions.
+        """
+        stopped = threading.Event()
+        lists = self._store._follow(session_id, after, timeout, on_error, stopped.is_set)
+        thread = ThreadPoolExecutor(1, thread_name_prefix="journal-follow")
+        loop = asyncio.get_running_loop()
+        try:
+            while some := await loop.run_in_executor(thread, next, lists, None):
+                for record in some:
+                    yield record
+        finally:
+            stopped.set()
+            ended = loop.run_in_executor(thread, lists.close)
+            thread.shutdown(wait=False)
+            await ended
+
     async def project(
         self, projection: Projection[State], session_id: str, *, at: int | datetime | None = None
     ) -> State | None:
@@ -301,9 +330,15 @@ class AsyncStateStore:
     async def _each(self, values: Iterator[T], together: int) -> AsyncIterator[T]:
         """What an iterator gives, so many to a thread's call."""
         try:
-            while some := await self._in_thread(_next_of, values, together):
+            error = None
+            while error is None:
+                some, error = await self._in_thread(_next_of, values, together)
                 for value in some:
                     yield value
+                if not some:
+                    break
+            if error is not None:
+                raise error
         finally:
             await self._in_thread(values.close)  # type: ignore[attr-defined]
 
@@ -327,5 +362,11 @@ class AsyncStateStore:
         await self.close()
 
 
-def _next_of(values: Iterator[T], count: int) -> list[T]:
-    return list(itertools.islice(values, count))
+def _next_of(values: Iterator[T], count: int) -> tuple[list[T], Exception | None]:
+    """The next values, and what stopped them: what came before an error is part of the answer."""
+    some: list[T] = []
+    try:
+        some.extend(itertools.islice(values, count))
+    except Exception as error:
+        return some, error
+    return some, None

@@ -53,6 +53,11 @@ class Handles:
         with self._mutex:
             return list(self._handles.values())
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was closed."""
+        return self._is_closed
+
     def is_leaked(self) -> bool:
         """Whether files are open that this process opened and nobody closed."""
         return bool(self._handles) and not self._is_closed and self._fork_generation == disks.fork_generation

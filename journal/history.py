@@ -24,13 +24,13 @@ _BEGINNING_TYPES = frozenset(
 )
 
 
-def decoded(log: Log) -> Iterator[Record]:
+def decoded(log: Log, enough: int | None = None) -> Iterator[Record]:
     """The records behind `log.position`. Raises CorruptRecordError for one that no reader understands.
 
-    Other damage is not raised: see `log.rest` when the iteration ends.
+    Other damage is not raised: see `log.rest` when the iteration ends. `enough`: as `log.read_new`.
     """
     seq = log.version
-    for offset, line in log.read_new():
+    for offset, line in log.read_new(enough):
         seq += 1
         yield read_record(log, offset, seq, line)
 

@@ -82,15 +82,16 @@ class Log(SharedFile):
         self._check_continuity()
         return self._size == self.offset
 
-    def read_new(self) -> Iterator[tuple[int, bytes]]:
+    def read_new(self, enough: int | None = None) -> Iterator[tuple[int, bytes]]:
         """The checked lines of complete batches behind `position`, with their offsets.
 
         `position` moves on with them. Damage is not raised: afterwards `rest` says what follows. The good
-        lines of a damaged batch come last, and `position` stays before them.
+        lines of a damaged batch come last, and `position` stays before them. `enough`: so many bytes are
+        enough for now, or a few more.
         """
         if self.fd is None:
             return
-        reader = Reader(self.disk, self.fd, self.path, self.position)
+        reader = Reader(self.disk, self.fd, self.path, self.position, enough)
         yield from reader
         self._stand_behind(reader)
         if isinstance(self.rest, CorruptRecordError) and not self._held:

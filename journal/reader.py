@@ -1,5 +1,6 @@
 """Reading a journal: checked lines of complete batches, and where and why the reading stopped."""
 
+import sys
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -42,12 +43,14 @@ class Reader:
 
     Takes no lock, never repairs. When the iteration ends, `position` stands behind the last complete
     batch and `rest` says what follows it: None, a TornTail, or a CorruptRecordError. Of a batch that
-    is damaged, `salvaged` has the good lines before the damage.
+    is damaged, `salvaged` has the good lines before the damage. It stops between two batches once it has
+    read `enough` bytes, if given.
     """
 
-    def __init__(self, disk: Disk, fd: int, path: str, position: Position) -> None:
+    def __init__(self, disk: Disk, fd: int, path: str, position: Position, enough: int | None = None) -> None:
         self.disk, self.fd, self.path = disk, fd, path
         self._version, self._chain, self._offset = position
+        self._until = sys.maxsize if enough is None else position.offset + enough
         self.rest: TornTail | CorruptRecordError | None = None
         self.salvaged: list[tuple[int, bytes]] = []
 
@@ -62,6 +65,8 @@ class Reader:
         held = 0
         expected: Place | None = None  # the place that the next record of the batch must have
         for at, block in _blocks(self.disk, self.fd, self._offset):
+            if at >= self._until and not batch:
+                return
             chains, places, damage = check_lines(block, version + 1, chain)
             for line, chain, place in zip(block, chains, places, strict=False):
                 version += 1
@@ -86,6 +91,8 @@ class Reader:
                         self._version, self._chain, self._offset = version, chain, at + len(line) + 1
                         yield from batch
                         batch, expected, held = [], None, 0
+                        if self._offset >= self._until:
+                            return
                 at += len(line) + 1
             if damage is not None:
                 self._explain(damage.reason, at, version + 1, torn=not damage.altered)

@@ -4,7 +4,7 @@ import contextlib
 import os
 import uuid
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
@@ -29,6 +29,7 @@ from journal.errors import (
 )
 from journal.examination import Wishes
 from journal.folded import Setting
+from journal.follow import Checkpoints, OnError, check_after, each_of, follow
 from journal.fork import fork
 from journal.handle import ANY
 from journal.handles import Handles
@@ -38,7 +39,7 @@ from journal.lineage import family
 from journal.log import Log
 from journal.marks import Marks
 from journal.mounts import refuse_network
-from journal.names import SESSIONS
+from journal.names import SESSIONS, check_session_id
 from journal.note import SigningKey
 from journal.proof import prove
 from journal.questions import Questions
@@ -48,6 +49,7 @@ from journal.seal import Scope, Seal
 from journal.sealing import AgainstSeal, seal_sessions
 from journal.snapshot import document_json
 from journal.tombstones import Tombstone, read_tombstones
+from journal.trail import Followed
 from journal.verify import Report
 from projections.comparison import Comparison, compare
 from projections.document import Json
@@ -321,6 +323,30 @@ class StateStore:
         """
         log = Log(self._disk, self._layout.journal(session_id), session_id, durable=False)
         return self._records(log, after)
+
+    def follow(
+        self,
+        session_id: str | None = None,
+        *,
+        after: Checkpoints = 0,
+        timeout: float | None = None,
+        on_error: OnError | None = None,
+    ) -> Generator[Followed, None, None]:
+        """The records of a session, or of all, and then each new one as it is saved; ends when it is closed.
+
+        Each comes once, in the order of its session, whatever becomes of the file: writers that crash,
+        repairs, erasures, a deletion and a new session of that name. What was read of a session is known by
+        its ids, 8 bytes a record. A session that is not there yet is waited for.
+
+        `after` is what was handled already: a version; a Record, which proves that it is still that session;
+        "now", all that is there. For all sessions: {id: one of these}, of others nothing was. `timeout`: end
+        when so many seconds brought nothing new; 0: give out what is there. `on_error` is called with the
+        id and the error where a session cannot be read, and the session goes on when its file is mended;
+        without it the error is raised, when all before it was given out.
+
+        Raises CorruptRecordError, JournalClosedError; ValueError for an `after` that is none of these.
+        """
+        return each_of(self._follow(session_id, after, timeout, on_error, lambda: False))
 
     def project(
         self, projection: Projection[State], session_id: str, *, at: int | datetime | None = None
@@ -647,6 +673,29 @@ class StateStore:
 
     def __repr__(self) -> str:
         return f"StateStore({self.base_path!r}, durability={self.durability!r})"
+
+    def _follow(
+        self,
+        session_id: str | None,
+        after: Checkpoints,
+        timeout: float | None,
+        on_error: OnError | None,
+        is_over: Callable[[], bool],
+    ) -> Generator[list[Followed], None, None]:
+        if session_id is not None:
+            check_session_id(session_id)
+        check_after(session_id, after)
+        handles = self._handles
+        return follow(
+            self._disk,
+            self._layout,
+            session_id,
+            after,
+            timeout=timeout,
+            on_error=on_error,
+            check_usable=handles.check_usable,
+            is_over=lambda: handles.is_closed or is_over(),
+        )
 
     def _records(self, log: Log, after: int) -> Iterator[Record]:
         self._handles.check_usable()

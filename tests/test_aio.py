@@ -5,8 +5,16 @@ import inspect
 import threading
 
 import pytest
+from crash import mischief
 
-from journal import AsyncStateStore, JournalClosedError, Session, StateStore, VersionConflictError
+from journal import (
+    AsyncStateStore,
+    CorruptRecordError,
+    JournalClosedError,
+    Session,
+    StateStore,
+    VersionConflictError,
+)
 from journal.note import SigningKey
 from projections import Transcript, UserMessageAdded
 
@@ -36,7 +44,7 @@ def test_both_faces_have_the_same_signatures(name):
     assert parameters(one) == parameters(other)
     if name == "acting":
         assert not inspect.iscoroutinefunction(other)  # a plain `with` in both
-    elif name not in ("records", "verify_each"):
+    elif name not in ("records", "verify_each", "follow"):
         assert inspect.iscoroutinefunction(other)
         assert str(inspect.signature(one)) == str(inspect.signature(other))
     else:
@@ -132,6 +140,28 @@ def test_a_reader_may_stop_early(folder):
                     break
             await records.aclose()
             assert [r.seq async for r in store.records("s")] == list(range(1, 601))
+
+    asyncio.run(main())
+
+
+def test_what_comes_before_damage_is_given_out(folder):
+    """As the synchronous one does, and the error then."""
+
+    async def main():
+        async with AsyncStateStore(folder, durability="os") as store:
+            await store.save_session(Session.with_id("u", "s"))
+            for version in range(1, 5):
+                await store.append("s", [UserMessageAdded(content="x")], expected_version=version)
+            mischief.damage(folder / "sessions" / "s.jsonl", 3, breaks_chain=False)
+            found = []
+
+            async def read():
+                async for record in store.records("s"):
+                    found.append(record.seq)
+
+            with pytest.raises(CorruptRecordError):
+                await read()
+            assert found == [1, 2, 3]
 
     asyncio.run(main())
 

@@ -22,6 +22,7 @@ JOURNAL = [
     "CorruptRecordError",
     "CorruptSnapshotError",
     "DurabilityError",
+    "Followed",
     "InvalidEventError",
     "InvalidKeyError",
     "InvalidNameError",

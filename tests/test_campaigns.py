@@ -4,7 +4,7 @@ import os
 from random import Random
 
 import pytest
-from crash import faults, full, kill, soak, tracing, writers
+from crash import faults, follow, full, kill, soak, tracing, writers
 from crash.campaign import Campaign
 from crash.crew import Crew, Failed
 from crash.deeds import own_document, own_session
@@ -74,6 +74,51 @@ def test_a_soak_notices_what_is_lost(tmp_path):
     short = campaign(tmp_path, None, seconds=2.0)
     soak.run(short, make_store=ForgetfulStore)
     assert any("is lost" in breach for breach in short.breaches)
+
+
+# Following
+
+
+def test_a_few_things_that_happen_to_what_is_followed(tmp_path):
+    short = campaign(tmp_path, 12)
+    follow.run(short)
+
+    assert short.breaches == []
+    assert short.figures["records given out"] >= short.figures["records on record at the end"] > 0
+
+
+class _Careless(StateStore):
+    """Its followers are not given what they should be."""
+
+    def _follow(self, *arguments):
+        for some in super()._follow(*arguments):
+            yield self.handled(some)
+
+
+class _Losing(_Careless):
+    def handled(self, some):
+        return some[1:]
+
+
+class _Doubling(_Careless):
+    def handled(self, some):
+        return [*some, *some[-1:]]
+
+
+class _Turning(_Careless):
+    def handled(self, some):
+        return some[::-1]
+
+
+@pytest.mark.parametrize(
+    ("broken", "says"), [(_Losing, "not given out"), (_Doubling, "twice"), (_Turning, "another order")]
+)
+def test_followers_of_a_broken_store_are_noticed(tmp_path, monkeypatch, broken, says):
+    monkeypatch.setattr(follow, "SILENT_FOR_SECONDS", 2.0)
+    short = campaign(tmp_path, 5)
+    follow.run(short, make_store=broken)
+
+    assert any(says in breach for breach in short.breaches)
 
 
 # The witness

@@ -516,7 +516,7 @@ def test_a_reader_that_leaves_early_is_no_error(folder: Path) -> None:
     command = " ".join(COMMAND)
     for args in ("log s", "log s --json", "state s", "export s"):
         result = subprocess.run(
-            ["sh", "-c", f"{command} --store '{folder}' {args} | head -1"],
+            ["sh", "-c", f"({command} --store '{folder}' {args}; echo $? >'{folder}/code') | head -1"],
             capture_output=True,
             timeout=60,
             check=True,
@@ -524,6 +524,7 @@ def test_a_reader_that_leaves_early_is_no_error(folder: Path) -> None:
 
         assert result.stderr == b""
         assert result.stdout.count(b"\n") == 1
+        assert (folder / "code").read_text() == "141\n"
 
 
 def test_without_click_it_says_what_to_install() -> None:

@@ -110,11 +110,16 @@ class App(click.Group):
             _show_warnings(out)
             try:
                 code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
-            except BrokenPipeError:
-                code = BROKEN_PIPE
             except Exception as error:
                 code = _explain(error, out)
         sys.exit(_flushed(code if isinstance(code, int) else YES))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the part that was asked for; click itself would call a reader that went away a "no"."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise click.exceptions.Exit(BROKEN_PIPE) from None
 
 
 def _show_warnings(out: Output) -> None:

@@ -3,11 +3,20 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from journal.cli.address import Address, Moment, find_record, is_session, locate, parse_address, require
+from journal.cli.address import (
+    Address,
+    Moment,
+    Point,
+    find_record,
+    is_session,
+    locate,
+    parse_address,
+    require,
+)
 from journal.cli.app import NO, Call, command
 from journal.cli.matching import ExpressionType, matching
 from journal.cli.output import Output
@@ -18,10 +27,13 @@ if TYPE_CHECKING:
     from projections.events import Record
     from projections.expression import Expression
 
+AnyRecord = TypeVar("AnyRecord", bound="Record")
+
 
 @command("log")
-@click.argument("address", metavar="ID[@RANGE]")
-@click.option("-n", "--number", "count", type=click.IntRange(min=1), help="Only the last so many.")
+@click.argument("address", metavar="ID[@RANGE]", required=False)
+@click.option("-f", "--follow", is_flag=True, help="Then print each new record, until interrupted.")
+@click.option("-n", "--number", "count", type=click.IntRange(min=0), help="Only the last so many.")
 @click.option("-r", "--reverse", is_flag=True, help="The newest first.")
 @click.option("--since", type=Moment(), help="Only records at or after this time.")
 @click.option("--until", type=Moment(), help="Only records before this time.")
@@ -33,7 +45,8 @@ if TYPE_CHECKING:
 )
 def log_command(
     call: Call,
-    address: str,
+    address: str | None,
+    follow: bool,
     count: int | None,
     reverse: bool,
     expression: "Expression | None",
@@ -41,13 +54,21 @@ def log_command(
 ) -> None:
     """Print a session's records, one a line, the oldest first.
 
-    ID@7 ends with record 7; ID@3..7, ID@3.. and ID@..7 are ranges, ends included.
+    ID@7 ends with record 7; ID@3..7, ID@3.. and ID@..7 are ranges, ends included. With -f, new records are
+    printed as they come; without an ID, those of all sessions.
     """
+    if follow:
+        from journal.cli.following import follow_log
+
+        follow_log(call, address, count, reverse, expression, filters)
+        return
+    if address is None:
+        raise click.UsageError("which session? Name one, or follow all of them with -f")
     with call.store() as store:
-        where = parse_address(address, _known(store), ranges=True)
+        where = parse_address(address, known(store), ranges=True)
         require(store, where.session_id)
-        filters["cause"] = _record_id(store, where.session_id, filters["cause"])
-        keep = _filter(**filters)
+        filters["cause"] = record_id(store, where.session_id, filters["cause"])
+        keep = wanted(**filters)
         numbers: dict[str, int] = {}
         numbered = _numbered(between(store, where), numbers)
         records = matching(store, where.session_id, numbered, expression, keep)
@@ -60,21 +81,31 @@ def log_command(
         raise click.exceptions.Exit(NO)
 
 
-def _known(store: "StateStore") -> Callable[[str], bool]:
+def known(store: "StateStore") -> Callable[[str], bool]:
+    """What tells an id that holds an "@" from an address."""
     return lambda session_id: is_session(store, session_id)
 
 
 def between(store: "StateStore", where: Address) -> "Iterator[Record]":
     """The records from a range's start to its end. A number past the last record ends nothing."""
-    start, last = where.start, None
-    if where.end is not None:
-        last = locate(store, where.session_id, where.end)
-    if isinstance(start, int):
-        start = locate(store, where.session_id, start)
-    after = max(start - 1, 0) if isinstance(start, int) else 0
-    for record in store.records(where.session_id, after=after):
+    last = None if where.end is None else locate(store, where.session_id, where.end)
+    records = store.records(where.session_id, after=before(store, where))
+    for record in beginning_at(where.start, records):
         if last is not None and record.seq > last:
             return
+        yield record
+
+
+def before(store: "StateStore", where: Address) -> int:
+    """The version before a range's start, where that is a number; else 0."""
+    if not isinstance(where.start, int):
+        return 0
+    return max(locate(store, where.session_id, where.start) - 1, 0)
+
+
+def beginning_at(start: Point, records: "Iterable[AnyRecord]") -> "Iterator[AnyRecord]":
+    """The records from the first that is not before a moment; all, where the start is none."""
+    for record in records:
         if isinstance(start, datetime):
             if record.at < start:
                 continue
@@ -95,20 +126,21 @@ def _numbered(records: "Iterable[Record]", numbers: dict[str, int]) -> "Iterator
         yield record
 
 
-def _record_id(store: "StateStore", session_id: str, cause: str | None) -> str | None:
+def record_id(store: "StateStore", session_id: str, cause: str | None) -> str | None:
     """The id of a record that is given by its number or by its id."""
     if cause is None or not cause.isdecimal() or len(cause) > 18:
         return cause
     return find_record(store, session_id, int(cause)).id
 
 
-def _filter(
+def wanted(
     since: datetime | None,
     until: datetime | None,
     types: tuple[str, ...],
     by: str | None,
     cause: str | None,
 ) -> "Callable[[Record], bool]":
+    """Whether a record is one that the options ask for."""
     from journal.event_json import event_type
 
     return lambda record: (
@@ -139,22 +171,32 @@ def _print_records(out: Output, session_id: str, records: "Iterable[Record]", nu
     return seen
 
 
-def record_line(record: "Record", out: Output, numbers: dict[str, int] | None = None) -> str:
+def record_line(
+    record: "Record",
+    out: Output,
+    numbers: dict[str, int] | None = None,
+    *,
+    session_id: str = "",
+    text: str | None = None,
+) -> str:
     """A record in one line: number, time, type, actor, cause, and the beginning of what it says.
 
-    `numbers`: of the records whose ids a cause may name.
+    `numbers`: of the records whose ids a cause may name. Before them the session, if given; at their end
+    another text, if given.
     """
     from journal.cli.events import color_of, gist
     from journal.event_json import event_type
 
-    head = f"{record.seq:>5}  {record.at:%Y-%m-%d %H:%M:%SZ}  "
+    head = pad(cut(visible(session_id), 20), 20) + "  " if session_id else ""
+    head += f"{record.seq:>5}  {record.at:%Y-%m-%d %H:%M:%SZ}  "
     kind = pad(cut(visible(event_type(record.event)), 20), 20)
     actor = preview(record.by, 24) if record.by else ""
     if record.cause:
         cause = (numbers or {}).get(record.cause)
         actor = f"{actor} ← {cause or preview(record.cause, 36)}".lstrip()
     actor = f"  [{actor}]" if actor else ""
-    text = preview(gist(record.event), max(out.width - cells(head) - 22 - cells(actor), 10))
+    text = gist(record.event) if text is None else text
+    text = preview(text, max(out.width - cells(head) - 22 - cells(actor), 10))
     line = out.style(head, dim=True) + out.style(kind, fg=color_of(record)) + out.style(actor, dim=True)
     return f"{line}  {text}".rstrip()
 
@@ -166,7 +208,7 @@ def show_command(call: Call, address: str) -> None:
     from journal.cli.events import page, record_object
 
     with call.store() as store:
-        where = parse_address(address, _known(store))
+        where = parse_address(address, known(store))
         record = find_record(store, require(store, where.session_id), where.end)
     if call.out.as_json:
         call.out.json(record_object(where.session_id, record))
@@ -195,7 +237,7 @@ def state_command(call: Call, address: str, path: str | None) -> None:
     from journal.cli.document import part_of, session_json
 
     with call.store() as store:
-        where = parse_address(address, _known(store))
+        where = parse_address(address, known(store))
         require(store, where.session_id)
         text = session_json(store, where)
     import json

@@ -3,6 +3,7 @@
 import json
 import re
 import unicodedata
+from collections.abc import Iterator
 from typing import Final
 
 # What a terminal obeys or a reader is deceived by: C0, DEL, C1, line separators, bidirectional controls
@@ -48,6 +49,20 @@ def cut(line: str, width: int) -> str:
             break
         kept.append(character)
     return "".join(kept) + "…"
+
+
+def wrapped(line: str, width: int) -> Iterator[str]:
+    """A line in parts of at most `width` cells, broken behind a space where there is one."""
+    start, space, used = 0, -1, 0
+    for at, character in enumerate(line):
+        used += _cell(character)
+        if character == " ":
+            space = at
+        if used > width and at > start:
+            end = space + 1 if space > start else at
+            yield line[start:end].rstrip()
+            start, space, used = end, -1, cells(line[end : at + 1])
+    yield line[start:].rstrip()
 
 
 def pad(text: str, width: int, *, right: bool = False) -> str:

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import following
 import glance
 import importing
 import listing
@@ -39,6 +40,7 @@ def main() -> int:
         "import": lambda folder: importing.rows(folder, options.data),
         "list": listing.rows,
         "glance": glance.rows,
+        "follow": following.rows,
     }
     unknown = set(options.names) - benchmarks.keys()
     if unknown:

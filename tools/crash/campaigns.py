@@ -22,6 +22,7 @@ CAMPAIGNS: dict[str, tuple[int | None, float]] = {
     "faults": (250, 15.0),
     "full": (500, 15.0),
     "writers": (5_000, 15.0),
+    "follow": (60, 30.0),
     "soak": (None, 12.0),
     "power": (20, 30.0),
     "mutate": (None, float("inf")),
