@@ -6,7 +6,8 @@ import urllib.parse
 from collections.abc import Iterator
 
 from journal import disk as disks
-from journal.catalog import SCHEMA_VERSION, remove_catalog
+from journal.catalog import SCHEMA_VERSION
+from journal.derived import remove_database
 from journal.diagnosis import Diagnosis, Step
 from journal.disk import Disk
 from journal.layout import Layout
@@ -22,7 +23,7 @@ def repair_store(disk: Disk, layout: Layout) -> list[str]:
     done = []
     for step in _steps(disk, layout):
         if step.kind == "broken_catalog":
-            remove_catalog(disk, layout.catalog)
+            remove_database(disk, layout.catalog)
             done.append(f"removed {layout.catalog}; the next `journal ls` makes it anew.")
         else:
             disks.sweep_temporaries(disk, layout.sessions)
