@@ -16,6 +16,7 @@ from journal.errors import (
     VersionConflictError,
 )
 from journal.handle import ANY
+from journal.search import SearchHit, SearchPage
 from journal.store import StateStore
 from projections import AgentResponse, Change, Projection, Record, Session, SessionSummary, UserMessage
 
@@ -35,6 +36,8 @@ __all__ = [
     "OwnerMismatchError",
     "Projection",
     "Record",
+    "SearchHit",
+    "SearchPage",
     "Session",
     "SessionNotFoundError",
     "SessionPage",

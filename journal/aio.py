@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, ParamSpec, Self, TypeVar, overload
 from journal.catalog import SessionPage
 from journal.commits import Commits
 from journal.diagnosis import Diagnosis
+from journal.search import SearchPage
 from journal.store import StateStore, as_changes
 from journal.verify import Report
 from projections.document import Json
@@ -111,6 +112,27 @@ class AsyncStateStore:
         """As StateStore.list_sessions."""
         return await self._in_thread(
             self._store.list_sessions, user_id, limit, since=since, until=until, page=page
+        )
+
+    async def search(
+        self,
+        text: str,
+        *,
+        user_id: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = 20,
+        progress: Callable[[str, int, int], object] | None = None,
+    ) -> SearchPage:
+        """As StateStore.search; `progress` is called in a worker thread."""
+        return await self._in_thread(
+            self._store.search,
+            text,
+            user_id=user_id,
+            since=since,
+            until=until,
+            limit=limit,
+            progress=progress,
         )
 
     async def append(

@@ -20,7 +20,7 @@ from projections.summary import SessionSummary
 
 T = TypeVar("T")
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 # Writers notice so late that their marks are gone with a catalog that someone removed: until they have, a
 # new catalog trusts none.
 _MARKS_GONE_NS: Final = int(3 * COUNTS_FOR_SECONDS * 1e9)
@@ -29,12 +29,14 @@ _TICK_NS: Final = 100_000_000
 
 _SCHEMA = """
 create table session (
-    id text primary key, file text not null, problem text, user_id text, updated_at text, summary blob
+    id text primary key, file text not null, problem text, user_id text, updated_at text, summary blob,
+    change integer not null
 ) without rowid;
 create index by_time on session (updated_at desc, id);
 create index by_problem on session (id) where problem is not null;
 create index by_user on session (user_id, updated_at desc, id);
-create table looked (made_ns integer not null, folder_ns integer not null);
+create index by_change on session (change);
+create table looked (made_ns integer not null, folder_ns integer not null, changes integer not null);
 """
 
 
@@ -53,6 +55,23 @@ class Problem(NamedTuple):
 
     reason: str
     lasts: bool
+
+
+class Known(NamedTuple):
+    """What the catalog knows of a session: which file it read, whose it is, what is wrong with it."""
+
+    id: str
+    file: str
+    user_id: str | None
+    problem: str | None
+
+
+class Changes(NamedTuple):
+    """What changed: up to where, as `changes` takes it; the sessions, oldest first; how many there are."""
+
+    until: tuple[int, int]
+    sessions: list[Known]
+    total: int
 
 
 class SessionPage(list[SessionSummary]):
@@ -98,13 +117,13 @@ class Catalog:
         page: str | None,
     ) -> SessionPage:
         """See StateStore.list_sessions."""
-        _check_text("user id", user_id)
-        _check_text("page", page)
+        check_text("user id", user_id)
+        check_text("page", page)
         where, values = ["problem is null"], []
         for condition, value in (
             ("user_id = ?", user_id),
-            ("updated_at >= ?", _text(since)),
-            ("updated_at < ?", _text(until)),
+            ("updated_at >= ?", utc_text(since)),
+            ("updated_at < ?", utc_text(until)),
         ):
             if value is not None:
                 where.append(condition)
@@ -125,8 +144,22 @@ class Catalog:
             found = SessionPage(_decode(b"[%b]" % b",".join(summary for (summary,) in rows[:limit])))
             found.unreadable = [Unreadable(*row) for row in problems]
             if limit is not None and len(rows) > limit:
-                found.next_page = f"{_text(found[-1].updated_at)} {found[-1].id}" if found else page
+                found.next_page = f"{utc_text(found[-1].updated_at)} {found[-1].id}" if found else page
             return found
+
+        return self._ask(ask)
+
+    def changes(self, since: tuple[int, int]) -> Changes:
+        """The sessions that changed since an earlier call said `until`; all for whom none has."""
+
+        def ask(database: sqlite3.Connection) -> Changes:
+            made_ns, changes = database.execute("select made_ns, changes from looked").fetchone()
+            (total,) = database.execute("select count(*) from session").fetchone()
+            rows = database.execute(
+                "select id, file, user_id, problem from session where change > ? order by change, updated_at",
+                (since[1] if since[0] == made_ns else 0,),
+            )
+            return Changes((made_ns, changes), [Known(*row) for row in rows], total)
 
         return self._ask(ask)
 
@@ -171,7 +204,8 @@ class Catalog:
                 is_settled = modified_ns < now_ns - _TICK_NS
                 database.execute("update looked set folder_ns = ?", (modified_ns if is_settled else -1,))
             self._looked_for = database
-            self._read_again(database, stale)
+            if stale:
+                self._read_again(database, stale)
         self._marks.forget(taken)
 
     def _compare(self, database: sqlite3.Connection) -> dict[str, str | None]:
@@ -186,9 +220,9 @@ class Catalog:
                 continue
             if name.endswith(JOURNAL_ENDING):
                 if entry.status.st_size:
-                    files[name[: -len(JOURNAL_ENDING)]] = _file(entry.status)
+                    files[name[: -len(JOURNAL_ENDING)]] = file_identity(entry.status)
             elif name.endswith(SNAPSHOT_ENDING):
-                foreign[name[: -len(SNAPSHOT_ENDING)]] = _file(entry.status)
+                foreign[name[: -len(SNAPSHOT_ENDING)]] = file_identity(entry.status)
         files = foreign | files
         known = dict(database.execute("select id, file from session"))
         stale: dict[str, str | None] = dict.fromkeys(known.keys() - files.keys())
@@ -198,6 +232,8 @@ class Catalog:
         return stale
 
     def _read_again(self, database: sqlite3.Connection, stale: dict[str, str | None]) -> None:
+        database.execute("update looked set changes = changes + 1")
+        (change,) = database.execute("select changes from looked").fetchone()
         gone: list[tuple[str]] = []
         rows: list[tuple[object, ...]] = []
         for session_id, summary in self._summarize(stale):
@@ -205,41 +241,43 @@ class Catalog:
             if file is None or summary is None:
                 gone.append((session_id,))
             elif isinstance(summary, Problem):
-                rows.append((session_id, file if summary.lasts else "", summary.reason, None, None, None))
+                known_file = file if summary.lasts else ""
+                rows.append((session_id, known_file, summary.reason, None, None, None, change))
                 if not summary.lasts:
                     self._looked_for = None
             else:
-                updated_at = _text(summary.updated_at)
-                rows.append(
-                    (session_id, file, None, summary.user_id, updated_at, msgspec.json.encode(summary))
-                )
+                updated_at, encoded = utc_text(summary.updated_at), msgspec.json.encode(summary)
+                rows.append((session_id, file, None, summary.user_id, updated_at, encoded, change))
         database.executemany("delete from session where id = ?", gone)
-        database.executemany("insert or replace into session values (?, ?, ?, ?, ?, ?)", rows)
+        database.executemany("insert or replace into session values (?, ?, ?, ?, ?, ?, ?)", rows)
 
     def _file_of(self, session_id: str) -> str | None:
         for ending in (JOURNAL_ENDING, SNAPSHOT_ENDING):
             status = self._disk.status(f"{self._layout.sessions}/{session_id}{ending}")
             if status is not None and (status.st_size or ending == SNAPSHOT_ENDING):
-                return _file(status)
+                return file_identity(status)
         return None
 
 
 def _begin(database: sqlite3.Connection) -> None:
-    database.execute("insert into looked values (?, -1)", (time.time_ns(),))
+    database.execute("insert into looked values (?, -1, 0)", (time.time_ns(),))
 
 
-def _file(status: os.stat_result) -> str:
+def file_identity(status: os.stat_result) -> str:
+    """What tells a file from another one, and from itself when it has changed."""
     return f"{status.st_ino}:{status.st_size}:{status.st_mtime_ns}"
 
 
-def _check_text(kind: str, text: str | None) -> None:
+def check_text(kind: str, text: str | None) -> None:
+    """Refuse what no database takes. Raises InvalidNameError."""
     try:
         (text or "").encode()
     except UnicodeEncodeError:
         raise InvalidNameError(kind, text, "is not valid Unicode") from None
 
 
-def _text(moment: datetime | None) -> str | None:
+def utc_text(moment: datetime | None) -> str | None:
+    """A moment as texts of moments compare. Raises ValueError for one without an offset."""
     if moment is None:
         return None
     if moment.utcoffset() is None:

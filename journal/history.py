@@ -19,6 +19,12 @@ def decoded(log: Log) -> Iterator[Record]:
 
     Other damage is not raised: see `log.rest` when the iteration ends.
     """
+    for _, _, record in placed(log):
+        yield record
+
+
+def placed(log: Log) -> Iterator[tuple[int, bytes, Record]]:
+    """As `decoded`, each record with its byte and its line."""
     seq = log.version
     for offset, line in log.read_new():
         seq += 1
@@ -28,7 +34,7 @@ def decoded(log: Log) -> Iterator[Record]:
             raise CorruptRecordError(log.path, offset, seq, damage.reason) from None
         if not belongs(record, log.session_id):
             raise CorruptRecordError(log.path, offset, seq, "it does not begin this session")
-        yield record
+        yield offset, line, record
 
 
 def begun_by(record: Record) -> str:

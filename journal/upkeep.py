@@ -69,9 +69,9 @@ def _sqlite_problem(disk: Disk, path: str) -> str | None:
         with contextlib.closing(sqlite3.connect(source, uri=True)) as database:
             if database.execute("pragma user_version").fetchone() == (SCHEMA_VERSION,):
                 database.execute(
-                    "select id, file, problem, user_id, updated_at, summary from session limit 0"
+                    "select id, file, problem, user_id, updated_at, summary, change from session limit 0"
                 )
-                database.execute("select made_ns, folder_ns from looked limit 0")
+                database.execute("select made_ns, folder_ns, changes from looked limit 0")
             (said,) = database.execute("pragma quick_check(1)").fetchone()
     except (sqlite3.Error, OSError) as error:
         return str(error)

@@ -30,6 +30,8 @@ JOURNAL = [
     "OwnerMismatchError",
     "Projection",
     "Record",
+    "SearchHit",
+    "SearchPage",
     "Session",
     "SessionNotFoundError",
     "SessionPage",

@@ -636,8 +636,8 @@ MUTATIONS: list[Mutation] = [
         ),
         (
             "forgetting marks only after the commit",
-            "            self._read_again(database, stale)\n",
-            "            self._marks.forget(taken)\n            self._read_again(database, stale)\n",
+            "                self._read_again(database, stale)\n",
+            "                self._marks.forget(taken)\n                self._read_again(database, stale)\n",
         ),
         (
             "forgetting them then",
