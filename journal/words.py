@@ -65,7 +65,7 @@ def parse_query(text: str) -> Query:
 
 def _quoted(term: str) -> str:
     """A text as SQLite's query language takes it: within quotes nothing has a meaning."""
-    return '"' + spaced(term).replace("\0", " ").replace('"', " ") + '"'
+    return '"' + spaced(term).replace('"', " ") + '"'
 
 
 def _is_of_words(character: str) -> bool:
@@ -74,6 +74,7 @@ def _is_of_words(character: str) -> bool:
 
 def spaced(text: str) -> str:
     """The text as it is indexed: with spaces around each character that is a word of its own."""
+    text = text.replace("\0", " ")  # where SQLite takes a text to end
     return text if text.isascii() else _ALONE.sub(r" \g<0> ", text)
 
 

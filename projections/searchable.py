@@ -87,6 +87,21 @@ def _lines(value: Any) -> Iterator[str]:
         yield str(value)
 
 
+def leaves(value: Any) -> Iterator[str]:
+    """The texts, numbers and keys of JSON, one by one."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield key
+            yield from leaves(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from leaves(inner)
+    elif value is not None and not isinstance(value, bool):
+        yield str(value)
+
+
 def _said_in(state: SessionDocument | SessionRewound) -> Iterator[tuple[str, str]]:
     for message in state.user_messages:
         yield "user", message.content
