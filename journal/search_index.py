@@ -25,6 +25,9 @@ _HASH_BYTES: Final = 32 * 1024 * 1024
 # How long `forget` tries to rid the write-ahead log of what it removed, before it removes all.
 _FORGET_SECONDS: Final = 5.0
 
+# Later than any moment.
+MOST_US: Final = 2**62
+
 SCHEMA: Final = """
 create table seen (made_ns integer not null, change integer not null);
 create table session (
@@ -37,7 +40,8 @@ create index by_nothing on session (id) where file = '';
 create index by_user on session (user_id);
 create table part (
     number integer primary key, first_row integer not null, last_row integer not null,
-    rows integer not null, size_bytes integer not null, is_lost integer not null
+    rows integer not null, size_bytes integer not null, is_lost integer not null,
+    earliest_us integer not null, latest_us integer not null
 );
 create table record (
     row integer primary key, session integer not null, seq integer not null, offset integer not null,
@@ -163,8 +167,12 @@ def add(database: sqlite3.Connection, heads: Iterable[Head], rows: list[Row]) ->
     database.executemany("insert or ignore into run values (?, ?)", runs)
     database.executemany(_FILL % part, ((first + index, row.text) for index, row in enumerate(rows)))
     database.execute(
-        "update part set last_row = ?, rows = rows + ?, size_bytes = size_bytes + ? where number = ?",
-        (first + len(rows) - 1, len(rows), size_bytes, part),
+        "update part set last_row = ?, rows = rows + ?, size_bytes = size_bytes + ?, "
+        "earliest_us = min(earliest_us, ?), latest_us = max(latest_us, ?) where number = ?",
+        (
+            *(first + len(rows) - 1, len(rows), size_bytes),
+            *(min(row.at_us for row in rows), max(row.at_us for row in rows), part),
+        ),
     )
 
 
@@ -180,7 +188,9 @@ def _part_for(database: sqlite3.Connection, size_bytes: int) -> tuple[int, int]:
         if not is_lost and rows < PART_ROWS and held + size_bytes <= PART_BYTES:
             return number, row
     number += 1
-    database.execute("insert into part values (?, ?, ?, 0, 0, 0)", (number, row, row - 1))
+    database.execute(
+        "insert into part values (?, ?, ?, 0, 0, 0, ?, ?)", (number, row, row - 1, MOST_US, -MOST_US)
+    )
     _create(database, number)
     return number, row
 

@@ -214,7 +214,7 @@ class StateStore:
         "a phrase" in quotes, `word*` for whatever begins so, `-word` for what must not be there. Capitals and
         accents make no difference; Chinese, Japanese and Korean need no spaces. Searched are messages,
         reasoning, tool calls, their results, metadata and custom events; `since` ≤ a record's time < `until`.
-        Of a word that stands in over 10,000 records, the latest that were indexed are ranked.
+        Of a word that stands in over 5,000 records, the latest that were indexed are ranked.
 
         The first search makes the index, and each brings it up to date: `progress` is then called with the
         session at work, and how many bytes of how many are read. Sessions that could not be read, or not to

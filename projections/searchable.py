@@ -71,20 +71,24 @@ def texts_of(event: Event) -> Iterator[tuple[str, str]]:
 
 def text_of(value: Any) -> str:
     """The texts, numbers and keys of JSON, a line for each value."""
-    return value if isinstance(value, str) else "\n".join(_lines(value))
+    if isinstance(value, str):
+        return value
+    lines: list[str] = []
+    _add_lines(value, "", lines)
+    return "\n".join(lines)
 
 
-def _lines(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            first, *rest = *_lines(inner), ""
-            yield f"{key}: {first}"
-            yield from rest[:-1]
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _lines(inner)
-    elif value is not None and not isinstance(value, bool):
-        yield str(value)
+def _add_lines(value: Any, key: str, lines: list[str]) -> None:
+    if isinstance(value, dict | list):
+        if key:
+            lines.append(key)
+        for name, inner in value.items() if isinstance(value, dict) else (("", each) for each in value):
+            _add_lines(inner, f"{name}: " if name else "", lines)
+    elif value is None or isinstance(value, bool):
+        if key:
+            lines.append(key)
+    else:
+        lines.append(f"{key}{value}")
 
 
 def leaves(value: Any) -> Iterator[str]:

@@ -40,7 +40,7 @@ from projections import (
     ToolReturned,
     UserMessageAdded,
 )
-from tests.strategies import CREATED, START, a_store, said, texts
+from tests.strategies import START, a_store, said, texts
 
 
 def found(store, text, **options):
@@ -91,8 +91,12 @@ def test_what_was_said_called_returned_and_noted_is_found(store):
     hits = {hit.seq: hit for hit in store.search("needle")}
 
     assert {seq: hit.role for seq, hit in hits.items()} == {
-        **{2: "user", 3: "reasoning", 4: "tool_call", 5: "tool_result"},
-        **{6: "note", 7: "note"},
+        2: "user",
+        3: "reasoning",
+        4: "tool_call",
+        5: "tool_result",
+        6: "note",
+        7: "note",
     }
     assert hits[4].type == "tool_called"
     assert (hits[2].address, hits[2].user_id, hits[2].snippet) == ("s@2", "u", "needle one")
@@ -190,12 +194,24 @@ def test_spaces_around_characters_are_known_by_their_places(text):
     assert place(len(wide)) == len(text)
 
 
+TYPED = r"""
+" "" * - -- AND NOT NEAR( ( ) a^b text: {a}:c + ? % %d \ -* -" a"b ^a a*b* a'; 𞤀
+""".split()
+
+
 @pytest.mark.parametrize(
     "query",
     [
-        *('"', '""', "*", "-", "- -", "AND", "NOT", "a OR", "NEAR(", "(", ")", "a^b", "text:", "{a b}: c", "a + b"),
-        *("a'; drop table session; --", "a\0b", "%d", "?", "\\", "-*", '-"', 'a "b', 'a" b', "^a", "a*b*", "\ue000"),
-        *("𞤀", "w1 " * 99, '"' + "x " * 5000 + '"'),
+        *TYPED,
+        "",
+        "a\0b",
+        "\ue000",
+        "a OR",
+        "a AND",
+        "NOT a",
+        "drop table session; --",
+        "w1 " * 99,
+        '"' + "x " * 5000 + '"',
     ],
     ids=lambda query: repr(query[:12]),
 )
@@ -314,7 +330,7 @@ def test_what_is_new_is_weighed_as_what_is_old(store, small_parts):
 
 def test_of_a_word_that_is_everywhere_the_latest_are_weighed(store, small_parts, monkeypatch):
     """And as many are found as were asked for, all where all were."""
-    monkeypatch.setattr("journal.search.MOST_WEIGHED", 4)
+    monkeypatch.setattr("journal.ranking.MOST_WEIGHED", 4)
     for number in range(10):
         begin(store, f"s{number}", *[said("word")] * 2)
         store.search("word")
@@ -450,9 +466,12 @@ def test_nothing_new_is_nothing_read(store, monkeypatch):
     store.search("word")
     opened = []
     real = store._disk.open
-    monkeypatch.setattr(
-        store._disk, "open", lambda path, **options: opened.append(path) or real(path, **options), raising=False
-    )
+
+    def open_(path, **options):
+        opened.append(path)
+        return real(path, **options)
+
+    monkeypatch.setattr(store._disk, "open", open_, raising=False)
     store.search("word", limit=2)
 
     assert len([path for path in opened if path.endswith(".jsonl")]) == 2
@@ -507,9 +526,8 @@ def test_a_damaged_session_is_searched_up_to_the_damage(store, journal_file):
         fresh.repair("bad")
         page = fresh.search("word")
         assert page.unreadable == []
-        assert {hit.address for hit in page} == {f"good@{n}" for n in (2, 3, 4)} | {
-            f"bad@{record.seq}" for record in fresh.records("bad") if isinstance(record.event, UserMessageAdded)
-        }
+        assert {hit.address for hit in page} == scan(fresh, "word")
+        assert "bad@2" in scan(fresh, "word")
 
 
 def test_a_session_that_cannot_be_read_just_now_is_read_the_next_time(store, monkeypatch):
@@ -791,7 +809,7 @@ def test_a_closed_store_does_not_search(store):
 def test_a_python_without_fts5_is_told_so(store, monkeypatch):
     """Before an index is made."""
     monkeypatch.setattr("journal.excerpts.TOKENIZER", "no such tokenizer")
-    with pytest.raises(JournalError, match="needs SQLite 3.27 or later, with FTS5"):
+    with pytest.raises(JournalError, match=r"needs SQLite 3\.27 or later, with FTS5"):
         store.search("word")
 
 
@@ -808,5 +826,5 @@ def test_a_search_that_is_interrupted_goes_on_the_next_time(store, small_parts):
         store.search("word", progress=stop)
     told = []
     assert len(store.search("word", limit=None, progress=lambda name, *_: told.append(name))) == 20
-    assert "s0" not in told or told.index("s3") > 0
-    assert CREATED.session_id == "s"
+    assert "s0" not in told
+    assert {"s3", "s4"} <= set(told)

@@ -12,6 +12,7 @@ import importing
 import listing
 import loading
 import saving
+import searching
 import stages
 import together
 import verifying
@@ -35,6 +36,7 @@ def main() -> int:
         "store": verifying.store_rows,
         "import": lambda folder: importing.rows(folder, options.data),
         "list": listing.rows,
+        "search": searching.rows,
     }
     unknown = set(options.names) - benchmarks.keys()
     if unknown:
