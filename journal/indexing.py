@@ -175,10 +175,10 @@ class Indexer:
 
     def _index(self, known: Known) -> None:
         """Read what is new of a session into the chunk; write chunks out as they fill."""
-        self._progress(known.id, self._done, self._total)
         before = index.head_of(self._database, known.id)
         if before is not None and before.file == known.file != "":
             return
+        self._progress(known.id, self._done, self._total)
         head = Head(known.id, known.user_id, known.file, 0, Position(0, b"", 0), known.problem)
         if before is not None:
             head = head._replace(inode=before.inode, position=before.position)
