@@ -196,23 +196,23 @@ def test_spaces_around_characters_are_known_by_their_places(text):
 
 TYPED = r"""
 " "" * - -- AND NOT NEAR( ( ) a^b text: {a}:c + ? % %d \ -* -" a"b ^a a*b* a'; 𞤀
-""".split()
+""".split()  # noqa: SIM905
+MORE_TYPED = [
+    "",
+    "a\0b",
+    "\ue000",
+    "a OR",
+    "a AND",
+    "NOT a",
+    "; drop table session",
+    "w1 " * 99,
+    '"' + "x " * 5000,
+]
 
 
 @pytest.mark.parametrize(
     "query",
-    [
-        *TYPED,
-        "",
-        "a\0b",
-        "\ue000",
-        "a OR",
-        "a AND",
-        "NOT a",
-        "drop table session; --",
-        "w1 " * 99,
-        '"' + "x " * 5000 + '"',
-    ],
+    TYPED + MORE_TYPED,
     ids=lambda query: repr(query[:12]),
 )
 def test_whatever_is_typed_is_a_question(store, query):
