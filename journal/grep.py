@@ -71,6 +71,7 @@ def _records(store: StateStore, session_id: str) -> _Found:
 
 def _with_lines(store: StateStore, session_id: str) -> _Found:
     """The records with their lines in the journal; of another program's file, with its text."""
+    store._handles.check_usable()
     log = Log(store._disk, store._layout.journal(session_id), session_id, durable=False)
     with contextlib.closing(log):
         log.look()
