@@ -1,4 +1,4 @@
-"""The transcripts in the README and in docs/reference/cli.md are what the command really prints."""
+"""The transcripts in the README and in the docs are what the command really prints."""
 
 import doctest
 import os
@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/reference/cli.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/reference/cli.md", "docs/how-to/search.md"])
 def test_every_transcript_is_true(page: str, tmp_path: Path) -> None:
     """Run in order in one folder; `...` stands for what differs from run to run."""
     blocks = re.findall(r"^```console\n(.*?)^```$", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
