@@ -19,7 +19,7 @@ from journal.words import TOKENIZER
 VERSION: Final = 1
 # A part is full with so many bytes of text, or so many records: that much is read again when one is dropped.
 PART_BYTES: Final = 16 * 1024 * 1024
-PART_ROWS: Final = 20_000
+PART_ROWS: Final = 10_000
 # FTS5 sorts the words of a part in memory, up to so many bytes, and need not merge what it wrote before.
 _HASH_BYTES: Final = 32 * 1024 * 1024
 # How long `forget` tries to rid the write-ahead log of what it removed, before it removes all.
