@@ -482,6 +482,28 @@ def test_nothing_new_is_nothing_read(store, monkeypatch):
     assert {path for path in opened if path.endswith(".jsonl")} <= {f"{store.base_path}/sessions/s3.jsonl"}
 
 
+def test_what_goes_costs_no_more_than_what_stood_beside_it(store, small_parts, monkeypatch):
+    """The other parts of the index are as they were."""
+    for number in range(9):
+        begin(store, f"s{number}", *[said("word")] * 3)
+        store.search("word")
+    store.delete_session("s4")
+    store.list_sessions()
+    opened = []
+    real = store._disk.open
+
+    def open_(path, **options):
+        opened.append(path)
+        return real(path, **options)
+
+    monkeypatch.setattr(store._disk, "open", open_, raising=False)
+    store.search("nowhere")
+    read = {Path(path).stem for path in opened if path.endswith(".jsonl")}
+
+    assert read <= {"s3", "s5"}
+    assert len(found(store, "word")) == 24
+
+
 def test_only_what_is_new_is_indexed(store):
     """The rest of a long session is not read again."""
     begin(store, "s", *[said("word")] * 50)
@@ -528,6 +550,20 @@ def test_a_damaged_session_is_searched_up_to_the_damage(store, journal_file):
         assert page.unreadable == []
         assert {hit.address for hit in page} == scan(fresh, "word")
         assert "bad@2" in scan(fresh, "word")
+
+
+def test_damage_that_is_gone_again_leaves_nothing_twice(store, journal_file):
+    """What stood before it in its batch was found then, and is found once now."""
+    begin(store, "s", said("one word"), said("two word"), said("third word"))
+    whole = journal_file("s").read_bytes()
+    journal_file("s").write_bytes(whole.replace(b"third", b"thirt"))
+    assert {hit.address for hit in store.search("word")} == {"s@2", "s@3"}
+    with journal_file("s").open("r+b") as file:
+        file.write(whole)
+
+    page = store.search("word")
+    assert sorted(hit.address for hit in page) == ["s@2", "s@3", "s@4"]
+    assert page.unreadable == []
 
 
 def test_a_session_that_cannot_be_read_just_now_is_read_the_next_time(store, monkeypatch):
@@ -705,6 +741,28 @@ def test_who_was_reading_a_journal_does_not_bring_back_what_was_forgotten(store,
     assert found(store, "word") == {"s@3"}
     assert erased
     assert secrets_in(internal_bytes(store)) == []
+
+
+def test_a_session_that_is_forgotten_while_it_is_indexed_is_indexed_anew(store, small_parts, monkeypatch):
+    """From its beginning."""
+    begin(store, "s")
+    for version in range(1, 9):
+        store.append("s", [said("word")], expected_version=version)
+    from journal.indexing import Indexer
+
+    real = Indexer._flush
+    flushed = []
+
+    def flush(self):
+        real(self)
+        flushed.append(True)
+        if len(flushed) == 2:
+            search_index.forget(store._disk, store._layout.search, ["s"])
+
+    monkeypatch.setattr(Indexer, "_flush", flush)
+
+    assert len(found(store, "word")) == 8
+    assert len(flushed) > 3
 
 
 def test_forgetting_under_a_sessions_lock_waits_for_no_search(store, folder):
