@@ -19,6 +19,7 @@ from journal.errors import (
     VersionConflictError,
 )
 from journal.handle import ANY
+from journal.search import SearchHit, SearchPage
 from journal.store import StateStore
 from journal.trail import Followed
 from projections import AgentResponse, Change, Projection, Record, Session, SessionSummary, UserMessage
@@ -43,6 +44,8 @@ __all__ = [
     "Projection",
     "Record",
     "SealError",
+    "SearchHit",
+    "SearchPage",
     "Session",
     "SessionNotFoundError",
     "SessionPage",

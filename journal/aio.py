@@ -22,6 +22,7 @@ from journal.handle import ANY
 from journal.note import SigningKey
 from journal.retention import Pruned
 from journal.seal import Seal
+from journal.search import SearchPage
 from journal.store import StateStore, as_changes
 from journal.tombstones import Tombstone
 from journal.trail import Followed
@@ -145,6 +146,27 @@ class AsyncStateStore:
         """As StateStore.list_sessions."""
         return await self._in_thread(
             self._store.list_sessions, user_id, limit, since=since, until=until, page=page
+        )
+
+    async def search(
+        self,
+        text: str,
+        *,
+        user_id: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = 20,
+        progress: Callable[[str, int, int], object] | None = None,
+    ) -> SearchPage:
+        """As StateStore.search; `progress` is called in a worker thread."""
+        return await self._in_thread(
+            self._store.search,
+            text,
+            user_id=user_id,
+            since=since,
+            until=until,
+            limit=limit,
+            progress=progress,
         )
 
     async def append(

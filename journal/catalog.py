@@ -2,7 +2,6 @@
 
 import os
 import sqlite3
-import threading
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -11,8 +10,9 @@ from typing import Final, NamedTuple, TypeVar
 import msgspec
 
 from journal import disk as disks
+from journal.derived import Derived, Transaction
 from journal.disk import Disk
-from journal.errors import InvalidNameError, JournalError, UnsafePathError, unreadable
+from journal.errors import InvalidNameError
 from journal.layout import JOURNAL_ENDING, SNAPSHOT_ENDING, Layout
 from journal.marks import COUNTS_FOR_SECONDS, Marks, Taken
 from journal.names import is_session_id
@@ -20,33 +20,23 @@ from projections.summary import SessionSummary
 
 T = TypeVar("T")
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 # Writers notice so late that their marks are gone with a catalog that someone removed: until they have, a
 # new catalog trusts none.
 _MARKS_GONE_NS: Final = int(3 * COUNTS_FOR_SECONDS * 1e9)
 # A folder's time moves in ticks of some milliseconds: one that is this fresh may hide a later change.
 _TICK_NS: Final = 100_000_000
 
-# What SQLite keeps beside a database.
-_BESIDE: Final = ("-wal", "-shm", "-journal")
-# What SQLite says of a file that is no catalog (any more): an error in the query, corruption, not a database.
-_DAMAGED: Final = (
-    sqlite3.SQLITE_ERROR,
-    sqlite3.SQLITE_CORRUPT,
-    sqlite3.SQLITE_NOTADB,
-    sqlite3.SQLITE_CONSTRAINT,
-    sqlite3.SQLITE_MISMATCH,
-    sqlite3.SQLITE_TOOBIG,
-)
-
 _SCHEMA = """
 create table session (
-    id text primary key, file text not null, problem text, user_id text, updated_at text, summary blob
+    id text primary key, file text not null, problem text, user_id text, updated_at text, summary blob,
+    change integer not null
 ) without rowid;
 create index by_time on session (updated_at desc, id);
 create index by_problem on session (id) where problem is not null;
 create index by_user on session (user_id, updated_at desc, id);
-create table looked (made_ns integer not null, folder_ns integer not null);
+create index by_change on session (change);
+create table looked (made_ns integer not null, folder_ns integer not null, changes integer not null);
 """
 
 
@@ -65,6 +55,23 @@ class Problem(NamedTuple):
 
     reason: str
     lasts: bool
+
+
+class Known(NamedTuple):
+    """What the catalog knows of a session: which file it read, whose it is, what is wrong with it."""
+
+    id: str
+    file: str
+    user_id: str | None
+    problem: str | None
+
+
+class Changes(NamedTuple):
+    """What changed: up to where, as `changes` takes it; the sessions, oldest first; how many there are."""
+
+    until: tuple[int, int]
+    sessions: list[Known]
+    total: int
 
 
 class SessionPage(list[SessionSummary]):
@@ -94,10 +101,11 @@ class Catalog:
         summarize: Callable[[Iterable[str]], Iterable[tuple[str, SessionSummary | Problem | None]]],
     ) -> None:
         self._disk, self._layout, self._marks, self._summarize = disk, layout, marks, summarize
-        self._mutex = threading.Lock()
-        self._database: sqlite3.Connection | None = None
-        self._inode = 0  # of the database's file; 0 for one in memory
-        self._has_looked = False  # whether this process has compared every file once
+        self._file = Derived(
+            disk, layout, layout.catalog, version=SCHEMA_VERSION, schema=_SCHEMA, begin=_begin
+        )
+        # The open database for which this process has compared every file once.
+        self._looked_for: sqlite3.Connection | None = None
 
     def page(
         self,
@@ -109,13 +117,13 @@ class Catalog:
         page: str | None,
     ) -> SessionPage:
         """See StateStore.list_sessions."""
-        _check_text("user id", user_id)
-        _check_text("page", page)
+        check_text("user id", user_id)
+        check_text("page", page)
         where, values = ["problem is null"], []
         for condition, value in (
             ("user_id = ?", user_id),
-            ("updated_at >= ?", _text(since)),
-            ("updated_at < ?", _text(until)),
+            ("updated_at >= ?", utc_text(since)),
+            ("updated_at < ?", utc_text(until)),
         ):
             if value is not None:
                 where.append(condition)
@@ -136,8 +144,22 @@ class Catalog:
             found = SessionPage(_decode(b"[%b]" % b",".join(summary for (summary,) in rows[:limit])))
             found.unreadable = [Unreadable(*row) for row in problems]
             if limit is not None and len(rows) > limit:
-                found.next_page = f"{_text(found[-1].updated_at)} {found[-1].id}" if found else page
+                found.next_page = f"{utc_text(found[-1].updated_at)} {found[-1].id}" if found else page
             return found
+
+        return self._ask(ask)
+
+    def changes(self, since: tuple[int, int]) -> Changes:
+        """The sessions that changed since an earlier call said `until`; all for whom none has."""
+
+        def ask(database: sqlite3.Connection) -> Changes:
+            made_ns, changes = database.execute("select made_ns, changes from looked").fetchone()
+            (total,) = database.execute("select count(*) from session").fetchone()
+            rows = database.execute(
+                "select id, file, user_id, problem from session where change > ? order by change, updated_at",
+                (since[1] if since[0] == made_ns else 0,),
+            )
+            return Changes((made_ns, changes), [Known(*row) for row in rows], total)
 
         return self._ask(ask)
 
@@ -160,71 +182,41 @@ class Catalog:
 
     def close(self) -> None:
         """Close the database."""
-        with self._mutex:
-            self._let_go()
+        self._file.close()
 
     def _ask(self, ask: Callable[[sqlite3.Connection], T]) -> T:
-        """Ask the catalog, brought up to date; a damaged one is made anew: the journals have it all."""
-        disk, layout = self._disk, self._layout
-        with self._mutex:
-            nothing = False
-            try:
-                disks.check_folders(disk, layout.base, layout.sessions)
-                # To list what is not there must not create it.
-                nothing = disk.status(layout.base) is None
-                in_memory = nothing or not disk.may_write(layout.internal)
-                try:
-                    return self._ask_once(ask, in_memory=in_memory)
-                except (sqlite3.DatabaseError, msgspec.MsgspecError, TypeError, ValueError) as error:
-                    if isinstance(error, sqlite3.DatabaseError) and not _is_damage(error):
-                        raise
-                self._let_go()
-                remove_catalog(disk, layout.catalog)  # it holds nothing that the journals do not
-                return self._ask_once(ask, in_memory=False)
-            except sqlite3.DatabaseError as error:
-                raise JournalError(f"{layout.catalog}: {error}; try again") from error
-            except UnsafePathError:
-                raise
-            except OSError as error:
-                self._let_go()
-                raise unreadable(layout.internal, error) from error
-            finally:
-                if nothing:
-                    self._let_go()
+        """Ask the catalog, brought up to date."""
 
-    def _ask_once(self, ask: Callable[[sqlite3.Connection], T], *, in_memory: bool) -> T:
-        database = self._open(in_memory=in_memory)
-        self._refresh(database)
-        return ask(database)
+        def ask_fresh(database: sqlite3.Connection) -> T:
+            self._refresh(database)
+            return ask(database)
+
+        return self._file.ask(ask_fresh)
 
     # Bringing it up to date
 
     def _refresh(self, database: sqlite3.Connection) -> None:
         folder = self._layout.sessions
-        database.execute("begin immediate")
-        try:
+        with Transaction(database):
             # A catalog in memory is this process's alone: it must not take the marks from the others.
-            taken = self._marks.take() if self._inode else Taken(set(), [], True)
+            taken = self._marks.take() if self._file.is_shared else Taken(set(), [], True)
             stale = {each: self._file_of(each) for each in taken.session_ids if is_session_id(each)}
             status = self._disk.status(folder)
             modified_ns = status.st_mtime_ns if status else 0
             made_ns, folder_ns = database.execute("select made_ns, folder_ns from looked").fetchone()
             now_ns = time.time_ns()
+            has_looked = self._looked_for is database
             if (
-                not (self._has_looked and self._inode and taken.is_all)
+                not (has_looked and self._file.is_shared and taken.is_all)
                 or folder_ns != modified_ns
                 or not made_ns + _MARKS_GONE_NS < now_ns
             ):
                 stale |= self._compare(database)
                 is_settled = modified_ns < now_ns - _TICK_NS
                 database.execute("update looked set folder_ns = ?", (modified_ns if is_settled else -1,))
-            self._has_looked = True
-            self._read_again(database, stale)
-            database.execute("commit")
-        except BaseException:
-            if database.in_transaction:  # on a full disk SQLite has ended it itself
-                database.execute("rollback")
-            raise
+            self._looked_for = database
+            if stale:
+                self._read_again(database, stale)
         self._marks.forget(taken)
 
     def _compare(self, database: sqlite3.Connection) -> dict[str, str | None]:
@@ -239,9 +231,9 @@ class Catalog:
                 continue
             if name.endswith(JOURNAL_ENDING):
                 if entry.status.st_size:
-                    files[name[: -len(JOURNAL_ENDING)]] = _file(entry.status)
+                    files[name[: -len(JOURNAL_ENDING)]] = file_identity(entry.status)
             elif name.endswith(SNAPSHOT_ENDING):
-                foreign[name[: -len(SNAPSHOT_ENDING)]] = _file(entry.status)
+                foreign[name[: -len(SNAPSHOT_ENDING)]] = file_identity(entry.status)
         files = foreign | files
         known = dict(database.execute("select id, file from session"))
         stale: dict[str, str | None] = dict.fromkeys(known.keys() - files.keys())
@@ -251,6 +243,8 @@ class Catalog:
         return stale
 
     def _read_again(self, database: sqlite3.Connection, stale: dict[str, str | None]) -> None:
+        database.execute("update looked set changes = changes + 1")
+        (change,) = database.execute("select changes from looked").fetchone()
         gone: list[tuple[str]] = []
         rows: list[tuple[object, ...]] = []
         for session_id, summary in self._summarize(stale):
@@ -258,115 +252,43 @@ class Catalog:
             if file is None or summary is None:
                 gone.append((session_id,))
             elif isinstance(summary, Problem):
-                rows.append((session_id, file if summary.lasts else "", summary.reason, None, None, None))
-                self._has_looked = self._has_looked and summary.lasts
+                known_file = file if summary.lasts else ""
+                rows.append((session_id, known_file, summary.reason, None, None, None, change))
+                if not summary.lasts:
+                    self._looked_for = None
             else:
-                updated_at = _text(summary.updated_at)
-                rows.append(
-                    (session_id, file, None, summary.user_id, updated_at, msgspec.json.encode(summary))
-                )
+                updated_at, encoded = utc_text(summary.updated_at), msgspec.json.encode(summary)
+                rows.append((session_id, file, None, summary.user_id, updated_at, encoded, change))
         database.executemany("delete from session where id = ?", gone)
-        database.executemany("insert or replace into session values (?, ?, ?, ?, ?, ?)", rows)
+        database.executemany("insert or replace into session values (?, ?, ?, ?, ?, ?, ?)", rows)
 
     def _file_of(self, session_id: str) -> str | None:
         for ending in (JOURNAL_ENDING, SNAPSHOT_ENDING):
             status = self._disk.status(f"{self._layout.sessions}/{session_id}{ending}")
             if status is not None and (status.st_size or ending == SNAPSHOT_ENDING):
-                return _file(status)
+                return file_identity(status)
         return None
 
-    # The database
 
-    def _open(self, *, in_memory: bool = False) -> sqlite3.Connection:
-        if self._database is not None and self._is_in_place():
-            return self._database
-        self._let_go()
-        if not in_memory:
-            disks.make_folders(self._disk, self._layout.internal)
-            for ending in _BESIDE:
-                disks.check_file(self._disk, self._layout.catalog + ending)
-            # For its owner alone.
-            fd = self._disk.open(self._layout.catalog, write=True, create=True)
-            disks.close(self._disk, fd, self._layout.catalog)
-        database = sqlite3.connect(
-            ":memory:" if in_memory else self._layout.catalog,
-            timeout=60,
-            isolation_level=None,
-            check_same_thread=False,
-        )
-        try:
-            database.execute("pragma synchronous = normal")
-            _set_up(database)
-            self._inode = 0 if in_memory else self._catalog_inode()
-        except BaseException:
-            database.close()
-            raise
-        self._database = database
-        return database
-
-    def _is_in_place(self) -> bool:
-        """Whether the open database is the one that everybody else sees: two would share the marks."""
-        return self._inode in (0, self._catalog_inode())
-
-    def _catalog_inode(self) -> int:
-        status = self._disk.status(self._layout.catalog)
-        return -1 if status is None else status.st_ino
-
-    def _let_go(self) -> None:
-        if self._database is not None:
-            self._database.close()
-        self._database, self._has_looked = None, False
+def _begin(database: sqlite3.Connection) -> None:
+    database.execute("insert into looked values (?, -1, 0)", (time.time_ns(),))
 
 
-def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    return error.sqlite_errorcode & 0xFF in _DAMAGED
-
-
-def remove_catalog(disk: Disk, path: str) -> None:
-    """Remove a catalog, with what SQLite keeps beside it; the next list makes it anew."""
-    for ending in ("", *_BESIDE):
-        disks.remove_file(disk, path + ending, durable=False)
-
-
-def _set_up(database: sqlite3.Connection) -> None:
-    if database.execute("pragma user_version").fetchone() == (SCHEMA_VERSION,):
-        return
-    # Switching to the write-ahead log does not wait for others who do the same.
-    for pause in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0):
-        try:
-            database.execute("pragma journal_mode = wal")
-            break
-        except sqlite3.OperationalError:
-            time.sleep(pause)
-    database.execute("begin immediate")
-    try:
-        # Another process may have been first.
-        if database.execute("pragma user_version").fetchone() != (SCHEMA_VERSION,):
-            for (name,) in database.execute("select name from sqlite_master where type = 'table'").fetchall():
-                database.execute(f'drop table "{name}"')
-            for statement in filter(str.strip, _SCHEMA.split(";")):
-                database.execute(statement)
-            database.execute("insert into looked values (?, -1)", (time.time_ns(),))
-            database.execute(f"pragma user_version = {SCHEMA_VERSION}")
-        database.execute("commit")
-    except BaseException:
-        if database.in_transaction:  # on a full disk SQLite has ended it itself
-            database.execute("rollback")
-        raise
-
-
-def _file(status: os.stat_result) -> str:
+def file_identity(status: os.stat_result) -> str:
+    """What tells a file from another one, and from itself when it has changed."""
     return f"{status.st_ino}:{status.st_size}:{status.st_mtime_ns}"
 
 
-def _check_text(kind: str, text: str | None) -> None:
+def check_text(kind: str, text: str | None) -> None:
+    """Refuse what no database takes. Raises InvalidNameError."""
     try:
         (text or "").encode()
     except UnicodeEncodeError:
         raise InvalidNameError(kind, text, "is not valid Unicode") from None
 
 
-def _text(moment: datetime | None) -> str | None:
+def utc_text(moment: datetime | None) -> str | None:
+    """A moment as texts of moments compare. Raises ValueError for one without an offset."""
     if moment is None:
         return None
     if moment.utcoffset() is None:

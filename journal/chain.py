@@ -64,6 +64,11 @@ def is_erased(line: bytes) -> bool:
     return line.startswith(_NO_SALT, line.find(_CHAIN) + 53)
 
 
+def ends_batch(line: bytes) -> bool:
+    """Whether a checked line is the last of its batch."""
+    return line.find(b',"more":', 0, line.find(_CHAIN)) < 0
+
+
 def check_lines(
     lines: Sequence[bytes], seq: int, previous: bytes
 ) -> tuple[list[bytes], list["Place | None"], Damage | None]:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from journal import disk as disks
-from journal.catalog import remove_catalog
 from journal.chain import Damage
+from journal.derived import remove_database
 from journal.errors import (
     CorruptRecordError,
     CorruptSnapshotError,
@@ -27,6 +27,7 @@ from journal.handle import Handle
 from journal.reader import Reader, beginning
 from journal.rechain import without_content
 from journal.record import Pending, decode_record, encode_batch, prepare
+from journal.search_index import forget
 from journal.snapshot import read_snapshot
 from projections.difference import is_same
 from projections.erasure import ErasedContent, holds_a_state, why_kept
@@ -114,6 +115,8 @@ def erase(
             setting.mark(session_id)
             _sweep(setting, handle, quarantined, types)
             log.replace(_rewritten(handle, plan, batch), durable=True)
+            # Again: somebody may have searched in the old journal meanwhile.
+            forget(setting.disk, setting.layout.search, [session_id])
             return told
     except OSError as error:
         if isinstance(error, JournalError):
@@ -210,8 +213,9 @@ def _sweep(setting: Setting, handle: Handle, quarantined: Collection[str], types
     left = [each.path for each in disk.entries(layout.sessions) if temporary.fullmatch(each.name)]
     for path in (layout.snapshot(handle.session_id), *quarantined, *left):
         disks.remove_file(disk, path, durable=True)
+    forget(disk, layout.search, [handle.session_id])
     if _IN_THE_CATALOG.intersection(types):
-        remove_catalog(disk, layout.catalog)
+        remove_database(disk, layout.catalog)
 
 
 def _rewritten(handle: Handle, plan: _Plan, batch: list[Pending]) -> Iterator[bytes]:

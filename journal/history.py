@@ -29,10 +29,16 @@ def decoded(log: Log, enough: int | None = None) -> Iterator[Record]:
 
     Other damage is not raised: see `log.rest` when the iteration ends. `enough`: as `log.read_new`.
     """
+    for _, _, record in placed(log, enough):
+        yield record
+
+
+def placed(log: Log, enough: int | None = None) -> Iterator[tuple[int, bytes, Record]]:
+    """As `decoded`, each record with its byte and its line."""
     seq = log.version
     for offset, line in log.read_new(enough):
         seq += 1
-        yield read_record(log, offset, seq, line)
+        yield offset, line, read_record(log, offset, seq, line)
 
 
 def read_record(log: Log, offset: int, seq: int, line: bytes) -> Record:

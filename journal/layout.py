@@ -17,6 +17,7 @@ class Layout:
         self.sessions = os.path.join(self.base, SESSIONS)
         self.internal = os.path.join(self.base, ".journal")
         self.catalog = os.path.join(self.internal, "catalog.sqlite3")
+        self.search = os.path.join(self.internal, "search.sqlite3")
         self.quarantine = os.path.join(self.internal, "quarantine")
         self.tombstones = os.path.join(self.internal, "tombstones.jsonl")
 

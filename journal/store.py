@@ -47,6 +47,7 @@ from journal.repair import repair
 from journal.retention import Pruned, Retention
 from journal.seal import Scope, Seal
 from journal.sealing import AgainstSeal, seal_sessions
+from journal.search import Search, SearchPage
 from journal.snapshot import document_json
 from journal.tombstones import Tombstone, read_tombstones
 from journal.trail import Followed
@@ -115,6 +116,7 @@ class StateStore:
         self._handles = Handles(self._setting)
         self._questions = Questions(disk, layout, self._handles)
         self._catalog = Catalog(disk, layout, self._marks, self._questions.summarize_each)
+        self._search = Search(disk, layout, self._catalog)
         self._documents = Documents(disk, layout, durable=durable, redact=redact)
 
     @property
@@ -285,6 +287,34 @@ class StateStore:
         """
         self._handles.check_usable()
         return self._catalog.page(user_id=user_id, since=since, until=until, limit=limit, page=page)
+
+    def search(
+        self,
+        text: str,
+        *,
+        user_id: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = 20,
+        progress: Callable[[str, int, int], object] | None = None,
+    ) -> SearchPage:
+        """The records that say all words of `text`, the best first; None for `limit`: all of them.
+
+        "a phrase" in quotes, `word*` for whatever begins so, `-word` for what must not be there. Capitals and
+        accents make no difference; Chinese, Japanese and Korean need no spaces. Searched are messages,
+        reasoning, tool calls, their results, metadata and custom events; `since` ≤ a record's time < `until`.
+        Of a word that stands in over 5,000 records, the latest that were indexed are ranked.
+
+        The first search makes the index, and each brings it up to date: `progress` is then called with the
+        session at work, and how many bytes of how many are read. Sessions that could not be read, or not to
+        their end, are in the result's `unreadable`.
+
+        Raises InvalidNameError for a text that asks for nothing, or for over 100 words.
+        """
+        self._handles.check_usable()
+        return self._search.page(
+            text, user_id=user_id, since=since, until=until, limit=limit, progress=progress
+        )
 
     # History
 
@@ -656,6 +686,7 @@ class StateStore:
         self._handles.close()
         self._marks.close()
         self._catalog.close()
+        self._search.close()
 
     def __enter__(self) -> Self:
         return self

@@ -6,7 +6,8 @@ import urllib.parse
 from collections.abc import Iterator
 
 from journal import disk as disks
-from journal.catalog import SCHEMA_VERSION, remove_catalog
+from journal.catalog import SCHEMA_VERSION
+from journal.derived import remove_database
 from journal.diagnosis import Diagnosis, Step
 from journal.disk import Disk
 from journal.layout import Layout
@@ -22,7 +23,7 @@ def repair_store(disk: Disk, layout: Layout) -> list[str]:
     done = []
     for step in _steps(disk, layout):
         if step.kind == "broken_catalog":
-            remove_catalog(disk, layout.catalog)
+            remove_database(disk, layout.catalog)
             done.append(f"removed {layout.catalog}; the next `journal ls` makes it anew.")
         else:
             disks.sweep_temporaries(disk, layout.sessions)
@@ -68,9 +69,9 @@ def _sqlite_problem(disk: Disk, path: str) -> str | None:
         with contextlib.closing(sqlite3.connect(source, uri=True)) as database:
             if database.execute("pragma user_version").fetchone() == (SCHEMA_VERSION,):
                 database.execute(
-                    "select id, file, problem, user_id, updated_at, summary from session limit 0"
+                    "select id, file, problem, user_id, updated_at, summary, change from session limit 0"
                 )
-                database.execute("select made_ns, folder_ns from looked limit 0")
+                database.execute("select made_ns, folder_ns, changes from looked limit 0")
             (said,) = database.execute("pragma quick_check(1)").fetchone()
     except (sqlite3.Error, OSError) as error:
         return str(error)

@@ -90,6 +90,7 @@ def test_every_call_works_with_await(folder):
             assert {record.by async for record in store.records("s")} == {"me"}
             assert len(await store.project(Transcript(), "s")) == 5
             assert [each.id for each in await store.list_sessions()] == await store.session_ids() == ["s"]
+            assert [hit.address for hit in await store.search("c")] == ["s@4"]
             assert (await store.verify("s")).ok
             seal = await store.seal("s", key=SigningKey.new("me"))
             assert (await store.verify("s", seal=seal)).sealed == 5

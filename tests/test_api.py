@@ -34,6 +34,8 @@ JOURNAL = [
     "Projection",
     "Record",
     "SealError",
+    "SearchHit",
+    "SearchPage",
     "Session",
     "SessionNotFoundError",
     "SessionPage",

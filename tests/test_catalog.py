@@ -359,7 +359,7 @@ def test_a_damaged_catalog_that_cannot_be_removed_is_an_error_of_ours(folder, st
     """Made anew, it is as damaged as before."""
     store.append("s", [CREATED], expected_version=0)
     (folder / ".journal" / "catalog.sqlite3").write_bytes(b"no database" * 1000)
-    monkeypatch.setattr("journal.catalog.remove_catalog", lambda *_: None)
+    monkeypatch.setattr("journal.derived.remove_database", lambda *_: None)
     with pytest.raises(JournalError, match="file is not a database"):
         store.list_sessions()
 

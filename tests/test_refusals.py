@@ -131,7 +131,7 @@ def test_a_catalog_on_a_full_disk_says_so(store):
     """SQLite has ended the transaction itself by then."""
     store.append("s", [CREATED], expected_version=0)
     store.list_sessions()
-    store._catalog._database.execute("pragma max_page_count = 1")
+    store._catalog._file.database.execute("pragma max_page_count = 1")
     for number in range(200):
         store.save_session(Session.with_id("u" * 200, f"s{number}"))
     with pytest.raises(JournalError, match="full"):

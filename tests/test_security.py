@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import importlib
 import os
 import re
 import shutil
@@ -504,11 +505,12 @@ def _statements(path: Path) -> Iterator[ast.expr]:
 
 
 def test_no_value_is_ever_put_into_sql(store):
-    """Read from the source: every statement is a constant, or one of four that are looked at here.
+    """Read from the source: every statement is a constant, or one of those that are looked at here.
 
     `query` joins the conditions of `page`, constants all. `statement` is a part of the schema, which is one.
-    The tables that are dropped are named by a catalog of another version: one statement runs at a time, so
-    whatever such a name holds, no more than a table of that same file can go.
+    The tables that are dropped are named by a database of another version: one statement runs at a time, so
+    whatever such a name holds, no more than a table of that same file can go. A part of the search index is
+    named by its number: what takes its place in a constant is %d, and no text can.
     """
     found = [
         (path.name, statement)
@@ -519,16 +521,30 @@ def test_no_value_is_ever_put_into_sql(store):
         f"{name}: {ast.unparse(statement)}"
         for name, statement in found
         if not (isinstance(statement, ast.Constant) and isinstance(statement.value, str))
+        and not _takes_numbers_alone(name, statement)
     }
 
     assert len(found) >= 10
     assert made <= {
         "catalog.py: query",
-        "catalog.py: statement",
-        "catalog.py: f'pragma user_version = {SCHEMA_VERSION}'",
-        "catalog.py: f'drop table \"{name}\"'",
+        "search.py: _PLACE",
+        "ranking.py: _PARTS",
+        "excerpts.py: f\"create virtual table hit using fts5(text, tokenize='{TOKENIZER}')\"",
+        "derived.py: statement",
+        "derived.py: f'pragma user_version = {self._version}'",
+        "derived.py: f'drop table if exists \"{name}\"'",
     }
     assert _parts_of_query() == []
+
+
+def _takes_numbers_alone(name: str, statement: ast.expr) -> bool:
+    """Whether a statement is a constant of its module that numbers are put into."""
+    if not (isinstance(statement, ast.BinOp) and isinstance(statement.op, ast.Mod)):
+        return False
+    constant = getattr(
+        importlib.import_module(f"journal.{name.removesuffix('.py')}"), ast.unparse(statement.left)
+    )
+    return set(re.findall("%.", constant)) == {"%d"}
 
 
 def _parts_of_query() -> list[str]:

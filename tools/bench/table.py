@@ -15,6 +15,7 @@ import listing
 import loading
 import saving
 import sealing
+import searching
 import stages
 import together
 import verifying
@@ -41,6 +42,7 @@ def main() -> int:
         "list": listing.rows,
         "glance": glance.rows,
         "follow": following.rows,
+        "search": searching.rows,
     }
     unknown = set(options.names) - benchmarks.keys()
     if unknown:

@@ -588,7 +588,7 @@ MUTATIONS: list[Mutation] = [
         ),
     ),
     *_of(
-        "journal/catalog.py",
+        "journal/derived.py",
         (
             "looking whether the sessions' folder is a link",
             "                disks.check_folders(disk, layout.base, layout.sessions)\n",
@@ -596,7 +596,7 @@ MUTATIONS: list[Mutation] = [
         ),
         (
             "looking what stands beside the catalog",
-            "                disks.check_file(self._disk, self._layout.catalog + ending)\n",
+            "                disks.check_file(self._disk, self.path + ending)\n",
             "                pass\n",
         ),
         (
@@ -605,8 +605,21 @@ MUTATIONS: list[Mutation] = [
             "",
         ),
         (
+            "making a damaged catalog anew",
+            "                remove_database(disk, self.path)  # it holds nothing that the journals do not\n",
+            "                raise\n",
+        ),
+        (
+            "noticing that the catalog is another file",
+            "        return self._inode in (0, self._inode_in_place())\n",
+            "        return True\n",
+        ),
+    ),
+    *_of(
+        "journal/catalog.py",
+        (
             "comparing all files once",
-            "                not (self._has_looked and self._inode and taken.is_all)\n                or ",
+            "                not (has_looked and self._file.is_shared and taken.is_all)\n                or ",
             "                ",
         ),
         ("comparing all files when the folder changed", "                or folder_ns != modified_ns\n", ""),
@@ -617,29 +630,19 @@ MUTATIONS: list[Mutation] = [
             "                is_settled = True\n",
         ),
         (
-            "making a damaged catalog anew",
-            "                remove_catalog(disk, layout.catalog)  # it holds nothing that the journals do not\n",
-            "                raise\n",
-        ),
-        (
-            "noticing that the catalog is another file",
-            "        return self._inode in (0, self._catalog_inode())\n",
-            "        return True\n",
-        ),
-        (
             "leaving the marks to those that may take them",
-            "self._marks.take() if self._inode else Taken(set(), [], True)",
+            "self._marks.take() if self._file.is_shared else Taken(set(), [], True)",
             "self._marks.take()",
         ),
         (
             "forgetting marks only after the commit",
-            "            self._read_again(database, stale)\n",
-            "            self._marks.forget(taken)\n            self._read_again(database, stale)\n",
+            "                self._read_again(database, stale)\n",
+            "                self._marks.forget(taken)\n                self._read_again(database, stale)\n",
         ),
         (
             "forgetting them then",
-            "            raise\n        self._marks.forget(taken)\n",
-            "            raise\n",
+            "        self._marks.forget(taken)\n",
+            "",
         ),
     ),
     *_of(
