@@ -54,6 +54,18 @@ class Erasure:
     types: list[str]
     quarantine: list[str] = field(default_factory=list)
 
+    def and_(self, other: "Erasure") -> "Erasure":
+        """Both together, of the same session."""
+        pairs = dict(zip(self.versions, self.types, strict=True))
+        pairs |= dict(zip(other.versions, other.types, strict=True))
+        versions = sorted(pairs)
+        return Erasure(
+            session_id=self.session_id,
+            versions=versions,
+            types=[pairs[version] for version in versions],
+            quarantine=sorted({*self.quarantine, *other.quarantine}),
+        )
+
 
 @dataclass
 class _Plan:

@@ -468,7 +468,7 @@ class StateStore:
         Raises SessionNotFoundError, also for a record that is not there; InvalidEventError for one whose
         content must stay; CorruptRecordError; DurabilityError: erase again.
         """
-        return self._erase({session_id: set(versions)}, reason=reason, by=by, dry_run=dry_run)
+        return self._erase(session_id, set(versions), reason=reason, by=by, dry_run=dry_run)
 
     def erase_user(
         self, user_id: str, *, reason: str, by: str | None = None, dry_run: bool = False
@@ -477,34 +477,36 @@ class StateStore:
 
         That the sessions were there stays, with their ids, times and the user's id.
         """
-        found = {}
+        found: dict[str, Erasure] = {}
         for summary in self.list_sessions(user_id):
             handle = self._handles.glance(summary.id)
             with handle.log.using:
                 handle.read()
-                found[summary.id] = set(content_versions(handle))
-        return self._erase(found, reason=reason, by=by, dry_run=dry_run)
+                versions = content_versions(handle)  # what a copy's erasure took is gone by now
+            for each in self._erase(summary.id, set(versions), reason=reason, by=by, dry_run=dry_run):
+                before = found.get(each.session_id)
+                found[each.session_id] = each if before is None else before.and_(each)
+        return list(found.values())
 
     def _erase(
-        self, wanted: dict[str, set[int]], *, reason: str, by: str | None, dry_run: bool
+        self, session_id: str, versions: set[int], *, reason: str, by: str | None, dry_run: bool
     ) -> list[Erasure]:
         if not isinstance(reason, str) or not reason.strip():
             raise InvalidEventError("an erasure needs a reason")
         act = self._acting.now()
         erased = []
-        for session_id, versions in wanted.items():
-            for each, ids in self._copies_of(session_id, versions).items():
-                found = erase(
-                    self._setting,
-                    each,
-                    versions,
-                    reason=reason,
-                    by=by or act.by,
-                    cause=act.cause,
-                    dry_run=dry_run,
-                    only_ids=ids,
-                )
-                erased += [] if found is None else [found]
+        for each, ids in self._copies_of(session_id, versions).items():
+            found = erase(
+                self._setting,
+                each,
+                versions,
+                reason=reason,
+                by=by or act.by,
+                cause=act.cause,
+                dry_run=dry_run,
+                only_ids=ids,
+            )
+            erased += [] if found is None else [found]
         return erased
 
     def _copies_of(self, session_id: str, versions: set[int]) -> dict[str, set[str] | None]:

@@ -3,6 +3,7 @@
 from itertools import takewhile
 from typing import NamedTuple
 
+from projections.blame import last_turn
 from projections.diff import Difference, differences
 from projections.timeline import Timeline
 
@@ -26,12 +27,13 @@ def compare(left: Timeline, right: Timeline, left_at: int = -1, right_at: int = 
     """Compare a state of one session with one of another. Raises IndexError for a version that is none."""
     end, other = left.resolve(left_at), right.resolve(right_at)
     ancestor = min(common_version(left, right), end, other)
-    ours = right.diff(ancestor, other) if ancestor else []
-    versions = {each.path: each.version for each in ours}
-    between = [
-        each._replace(version=versions.get(each.path)) for each in differences(left[end], right[other])
-    ]
-    return Comparison(ancestor, left.diff(ancestor, end) if ancestor else [], ours, between)
+    between = []
+    for each in differences(left[end], right[other]):
+        turn = last_turn(right.history, each.path, other) or 0
+        between.append(each._replace(version=turn if turn > ancestor else None))
+    if not ancestor:
+        return Comparison(0, [], [], between)
+    return Comparison(ancestor, left.diff(ancestor, end), right.diff(ancestor, other), between)
 
 
 def common_version(left: Timeline, right: Timeline) -> int:

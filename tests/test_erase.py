@@ -196,6 +196,30 @@ def test_all_of_a_users_content_in_one_call(store, folder):
     assert store.verify().ok
 
 
+def test_all_of_a_users_content_goes_from_forks_of_forks_too(store, folder):
+    """Each is a session of that user, and each shares records with the others."""
+    spoken(store, "a", SECRET)
+    store.fork("s", 3, new_id="t")
+    store.append("t", [said(SECRET)], expected_version=ANY)
+    store.fork("t", 4, new_id="v")
+    store.append("s", [said(SECRET)], expected_version=ANY)
+    store.append("v", [said("b")], expected_version=ANY)
+    store.rewind("v", 2)
+    would = store.erase_user("u", reason="r", dry_run=True)
+    found = store.erase_user("u", reason="r")
+
+    assert holding(folder, SECRET) == []
+    assert {each.session_id: each.versions for each in found} == {
+        "s": [2, 3, 4],
+        "t": [2, 3, 4],
+        "v": [2, 3, 4, 5, 6],
+    }
+    assert {each.session_id: each.versions for each in would} == {
+        each.session_id: each.versions for each in found
+    }
+    assert store.verify().ok
+
+
 def test_a_dry_run_changes_nothing(store, folder):
     spoken(store, "a", SECRET)
     store.compact()

@@ -2,8 +2,11 @@
 
 from journal.cli import (
     bisecting,
+    branching,
     care,
     checkup,
+    differing,
+    erasing,
     exporting,
     finding,
     info,
@@ -23,8 +26,11 @@ from journal.cli.app import app
 __all__ = [
     "app",
     "bisecting",
+    "branching",
     "care",
     "checkup",
+    "differing",
+    "erasing",
     "exporting",
     "finding",
     "info",

@@ -8,6 +8,7 @@ import msgspec
 
 from journal.cli.text import safe_json, visible, visible_lines
 from journal.event_json import event_type
+from journal.faults import records_text
 from projections.events import (
     ActivePersonaSet,
     ActiveSeedSet,
@@ -103,7 +104,7 @@ def gist(event: Event) -> str:
         case SessionRewound():
             return f"to version {event.to}"
         case ContentErased():
-            return f"records {', '.join(map(str, event.versions))}: {event.reason}"
+            return f"{records_text(event.versions)}: {event.reason}"
         case Erased():
             return f"it was {event.was}"
         case UnknownEvent():

@@ -14,6 +14,7 @@ from journal.cli.text import cut, visible
 
 if TYPE_CHECKING:
     from journal.catalog import SessionPage
+    from projections.summary import SessionSummary
 
 
 @command("ls")
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 @click.option("--until", type=Moment(), help="Only sessions that last changed before this time.")
 @click.option("-n", "--limit", type=click.IntRange(min=1), help="At most so many; the rest is the next page.")
 @click.option("--page", metavar="PAGE", help="Go on where a page ended.")
+@click.option("--tree", is_flag=True, help="Forks below their origins.")
 @click.option("--deleted", is_flag=True, help="The deleted sessions instead, by their tombstones.")
 def list_command(
     call: Call,
@@ -30,11 +32,12 @@ def list_command(
     until: datetime | None,
     limit: int | None,
     page: str | None,
+    tree: bool,
     deleted: bool,
 ) -> None:
     """List sessions, the latest change first."""
     if deleted:
-        if user or limit or page:
+        if user or limit or page or tree:
             raise click.UsageError(
                 "a tombstone names no user and has no page: --deleted takes --since, --until"
             )
@@ -45,7 +48,7 @@ def list_command(
     if call.out.as_json:
         call.out.json(_page_object(found))
     else:
-        call.out.lines(_table(found, call.out))
+        call.out.lines(_table(found, call.out, tree=tree))
         _notes(found, call.out, limit)
     if not found and (user or since or until):
         raise click.exceptions.Exit(NO)
@@ -89,19 +92,47 @@ def _list_deleted(call: Call, since: datetime | None, until: datetime | None) ->
 _HEADINGS = ("SESSION", "USER", " MESSAGES", " REPLIES", " VERSION", " SIZE", "CHANGED")
 
 
-def _table(found: "SessionPage", out: Output) -> Iterator[str]:
+def _table(found: "SessionPage", out: Output, *, tree: bool) -> Iterator[str]:
     rows = [
         (
-            *(visible(each.id), visible(each.user_id), str(each.message_count), str(each.response_count)),
+            *(
+                branch + visible(each.id),
+                visible(each.user_id),
+                str(each.message_count),
+                str(each.response_count),
+            ),
             *(str(each.version), size_text(each.size_bytes), f"{each.updated_at:%Y-%m-%d %H:%M:%SZ}"),
         )
-        for each in found
+        for branch, each in (_in_families(found) if tree else (("", each) for each in found))
     ]
     if not rows and not found.unreadable:
         return
     yield from table(_HEADINGS, rows, out, width=out.width, gives_way=1)
     for each in found.unreadable:
         yield out.style(cut(f"{visible(each.id)}  UNREADABLE: {visible(each.reason)}", out.width), fg="red")
+
+
+def _in_families(found: "SessionPage") -> "Iterator[tuple[str, SessionSummary]]":
+    """Each session with the branch that leads to it: forks stand below their origins, where those are listed.
+
+    No recursion: a fork of a fork of a fork may go on for long.
+    """
+    forks: dict[str, list[SessionSummary]] = {}
+    listed = {each.id for each in found}
+    for each in found:
+        if each.origin in listed:
+            forks.setdefault(each.origin, []).append(each)
+    waiting = [("", "", each) for each in reversed(found) if each.origin not in listed]
+    while waiting:
+        branch, below, summary = waiting.pop()
+        yield branch, summary
+        own = forks.get(summary.id, [])
+        for index, fork in reversed(list(enumerate(own))):
+            is_last = index == len(own) - 1
+            at = f"@{fork.origin_version} "
+            waiting.append(
+                (f"{below}{'└' if is_last else '├'}{at}", below + ("  " if is_last else "│ "), fork)
+            )
 
 
 def _notes(found: "SessionPage", out: Output, limit: int | None) -> None:

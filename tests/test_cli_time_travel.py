@@ -1,0 +1,147 @@
+"""The commands of time travel and erasure: diff, blame, fork, rewind, ls --tree, erase."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from journal import Session, StateStore
+from journal.cli.commands import app
+from tests.strategies import contents
+
+
+@pytest.fixture
+def talks(folder: Path) -> Path:
+    """A store with the session "s": two messages and a setting that changed."""
+    session = Session.with_id("ann", "s")
+    session.add_user_message("one")
+    session.set_metadata("k", 1)
+    session.add_user_message("two")
+    session.set_metadata("k", 2)
+    with StateStore(folder, durability="os") as store:
+        store.save_session(session)
+    return folder
+
+
+def call(folder: Path, *arguments: str) -> Result:
+    """What the command says."""
+    return CliRunner().invoke(app, ["--store", str(folder), *arguments], catch_exceptions=False)
+
+
+def answer(folder: Path, *arguments: str) -> Any:
+    """What it says to a program: one object, or a list of those of a stream."""
+    found = [json.loads(line) for line in call(folder, "--json", *arguments).stdout.splitlines()]
+    return found[0] if len(found) == 1 else found
+
+
+def load(folder: Path, session_id: str = "s") -> Session:
+    """The session as it is."""
+    with StateStore(folder, durability="os") as store:
+        session = store.load_session(session_id)
+    assert session is not None
+    return session
+
+
+def test_diff_says_each_value_and_who_made_it(talks: Path) -> None:
+    found = answer(talks, "diff", "s@3", "s@5")
+
+    assert call(talks, "diff", "s@3", "s").exit_code == 1
+    assert [(each["path"], each["version"]) for each in found["differences"]] == [
+        ("user_messages.1", 4),
+        ("updated_at", 5),
+        ("metadata.k", 5),
+    ]
+    assert "before" not in found["differences"][0]
+    assert (found["differences"][2]["before"], found["differences"][2]["after"]) == (1, 2)
+    assert call(talks, "diff", "s", "s@5").exit_code == 0
+
+
+def test_blame_says_the_records_the_last_first(talks: Path) -> None:
+    found = answer(talks, "blame", "s", "metadata.k")
+
+    assert [(each["record"]["seq"], each["after"]) for each in found] == [(5, 2), (3, 1)]
+    assert "before" not in found[1]
+    assert "5  " in call(talks, "blame", "s@5", "/metadata/k").stdout.splitlines()[0]
+    assert call(talks, "blame", "s@2", "metadata.k").exit_code == 1
+
+
+def test_a_fork_and_its_family(talks: Path) -> None:
+    assert call(talks, "fork", "s@3", "--id", "t").stdout == "t\n"
+    assert answer(talks, "fork", "t", "--id", "v") == {"session_id": "v", "origin": "t", "version": 3}
+    call(talks, "reply", "v", "so")
+    tree = [line[:7].rstrip() for line in call(talks, "ls", "--tree").stdout.splitlines()[1:]]
+
+    assert tree == ["s", "└@3 t", "  └@3 v"]
+    assert call(talks, "fork", "s", "--id", "t").exit_code == 5
+    assert call(talks, "fork", "s@9").exit_code == 3
+    found = answer(talks, "diff", "s", "v")
+    assert found["ancestor"] == 3
+    assert {each["path"]: each["version"] for each in found["differences"]}["agent_responses.0"] == 4
+
+
+def test_a_rewind_and_back(talks: Path) -> None:
+    assert call(talks, "rewind", "s@2").stdout == "6\n"
+    assert contents(load(talks)) == ["one"]
+    assert answer(talks, "rewind", "s@-2", "--expect", "6") == {"session_id": "s", "version": 7, "to": 5}
+    assert contents(load(talks)) == ["one", "two"]
+
+    refused = call(talks, "rewind", "s")
+    assert refused.exit_code == 2
+    assert "s@7" in refused.stderr
+    assert call(talks, "rewind", "s@1", "--expect", "3").exit_code == 5
+    assert call(talks, "rewind", "s@8").exit_code == 3
+
+
+def test_an_erasure_is_shown_first_and_then_done(talks: Path) -> None:
+    call(talks, "fork", "s", "--id", "t")
+    first = call(talks, "erase", "s@2..3", "s@4", "--reason", "asked for")
+    assert first.exit_code == 1
+    assert "would erase 3 records (2 to 4) of s" in first.stdout
+    assert contents(load(talks)) == ["one", "two"]
+    found = answer(talks, "erase", "s@2..3", "s@4", "--reason", "asked for", "--by", "dpo", "--yes")
+
+    assert found["erased"]
+    assert {each["session_id"]: each["versions"] for each in found["sessions"]} == {
+        "s": [2, 3, 4],
+        "t": [2, 3, 4],
+    }
+    for session_id in "st":
+        assert contents(load(talks, session_id)) == ["", ""]
+    assert "[dpo]  3 records (2 to 4): asked for" in call(talks, "log", "s", "-n", "1").stdout
+    assert call(talks, "verify", "--all").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["erase", "--reason", "r"], 2),
+        (["erase", "s@2"], 2),
+        (["erase", "s", "--reason", "r", "--yes"], 2),
+        (["erase", "s@2", "--user", "ann", "--reason", "r"], 2),
+        (["erase", "s@1", "--reason", "r", "--yes"], 2),
+        (["erase", "s@9", "--reason", "r", "--yes"], 3),
+        (["erase", "nobody@1", "--reason", "r", "--yes"], 3),
+        (["erase", "s@2", "--reason", " ", "--yes"], 2),
+    ],
+)
+def test_what_cannot_be_erased_is_said_and_nothing_changes(
+    talks: Path, arguments: list[str], code: int
+) -> None:
+    assert call(talks, *arguments).exit_code == code
+    assert contents(load(talks)) == ["one", "two"]
+    assert load(talks).version == 5
+
+
+def test_all_of_a_user(talks: Path) -> None:
+    call(talks, "say", "other", "mine", "--user", "bob")
+    assert (
+        "would erase 4 records (2 to 5) of s" in call(talks, "erase", "--user", "ann", "--reason", "r").stdout
+    )
+    call(talks, "erase", "--user", "ann", "--reason", "r", "--yes")
+
+    assert contents(load(talks)) == ["", ""]
+    assert load(talks).metadata == {}
+    assert contents(load(talks, "other")) == ["mine"]
+    assert "nothing to erase" in call(talks, "erase", "--user", "ann", "--reason", "r").stderr
