@@ -56,8 +56,9 @@ _DROP: Final = "drop table if exists words_%d"
 
 
 class Head(NamedTuple):
-    """How far a session is indexed: the catalog's word for its file, the file's inode, the place in it.
+    """How far a session is indexed: its file as it was before it was read, its inode, the place in it.
 
+    file     empty where it could not be read, and may be the next time
     problem  why the rest of it could not be read
     """
 
