@@ -188,9 +188,8 @@ class Indexer:
             return
         self._progress(known.id, self._done, self._total)
         file = self._identity(known.id)
-        head = Head(known.id, known.user_id, file, 0, Position(0, b"", 0), known.problem)
-        if before is not None:
-            head = head._replace(inode=before.inode, position=before.position)
+        # It is not read yet: whoever stops here goes on the next time.
+        head = Head(known.id, known.user_id, "", 0, Position(0, b"", 0), known.problem)
         try:
             with contextlib.closing(self._log(known.id)) as log:
                 log.look()
@@ -198,10 +197,17 @@ class Indexer:
                     self._index_log(log, before, head)
                 else:
                     self._index_foreign(before, head)
+            self._settle(known.id, file, known.problem)
         except (JournalError, OSError) as error:
-            before, head = self._heads.get(known.id, (before, head))
-            file = (head.file or "none") if isinstance(error, _LASTING) else ""
-            self._heads[known.id] = before, head._replace(file=file, problem=str(error))
+            self._heads.setdefault(known.id, (before, head))
+            file = (file or "none") if isinstance(error, _LASTING) else ""
+            self._settle(known.id, file, str(error))
+
+    def _settle(self, session_id: str, file: str, problem: str | None) -> None:
+        """Note what came of a session. There is nothing to note of one that has no file, or another by now."""
+        if session_id in self._heads:
+            before, head = self._heads[session_id]
+            self._heads[session_id] = before, head._replace(file=file, problem=problem)
 
     def _index_log(self, log: Log, before: Head | None, head: Head) -> None:
         position = before.position if before is not None else beginning(head.id)
