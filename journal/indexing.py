@@ -204,7 +204,7 @@ class Indexer:
             self._settle(known.id, file, str(error))
 
     def _settle(self, session_id: str, file: str, problem: str | None) -> None:
-        """Note what came of a session. There is nothing to note of one that has no file, or another by now."""
+        """Note what came of a session; nothing of one that has no file, or another one by now."""
         if session_id in self._heads:
             before, head = self._heads[session_id]
             self._heads[session_id] = before, head._replace(file=file, problem=problem)
