@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
-from journal.derived import Transaction, connect, remove_database
+from journal.derived import Transaction, check_files, connect, remove_database
 from journal.disk import Disk
 from journal.reader import Position
 from journal.words import TOKENIZER
@@ -260,9 +260,11 @@ def forget(disk: Disk, path: str, session_ids: Iterable[str]) -> None:
 
     Call it when what is to be forgotten is no longer in the journal: the next search reads that again. It
     waits for no session. Where the index cannot be rid of them, it is removed, and made anew.
+    Raises UnsafePathError.
     """
     if disk.status(path) is None:
         return
+    check_files(disk, path)
     try:
         with contextlib.closing(connect(path)) as database:
             database.execute("pragma busy_timeout = 2000")
