@@ -58,10 +58,9 @@ class Problem(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What the catalog knows of a session: which file it read, whose it is, what is wrong with it."""
+    """What the catalog knows of a session: whose it is, what is wrong with it."""
 
     id: str
-    file: str
     user_id: str | None
     problem: str | None
 
@@ -156,7 +155,7 @@ class Catalog:
             made_ns, changes = database.execute("select made_ns, changes from looked").fetchone()
             (total,) = database.execute("select count(*) from session").fetchone()
             rows = database.execute(
-                "select id, file, user_id, problem from session where change > ? order by change, updated_at",
+                "select id, user_id, problem from session where change > ? order by change, updated_at",
                 (since[1] if since[0] == made_ns else 0,),
             )
             return Changes((made_ns, changes), [Known(*row) for row in rows], total)

@@ -3,6 +3,7 @@
 import sqlite3
 import threading
 import time
+import urllib.parse
 from collections.abc import Callable
 from typing import Final, TypeVar
 
@@ -99,12 +100,11 @@ class Derived:
         self._let_go()
         if not in_memory:
             disks.make_folders(self._disk, self._layout.internal)
-            for ending in _BESIDE:
-                disks.check_file(self._disk, self.path + ending)
+            check_files(self._disk, self.path)
             # For its owner alone.
             fd = self._disk.open(self.path, write=True, create=True)
             disks.close(self._disk, fd, self.path)
-        database = connect(":memory:" if in_memory else self.path)
+        database = connect(None if in_memory else self.path)
         try:
             self._set_up(database)
             self._inode = 0 if in_memory else self._inode_in_place()
@@ -168,9 +168,11 @@ class Transaction:
                 self._database.execute("rollback")
 
 
-def connect(path: str) -> sqlite3.Connection:
+def connect(path: str | None) -> sqlite3.Connection:
     """Open a database that is there, or one in memory. It overwrites what is deleted."""
-    database = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
+    # SQLite must not make it: others could read that.
+    source = ":memory:" if path is None else f"file:{urllib.parse.quote(path)}?mode=rw"
+    database = sqlite3.connect(source, uri=True, timeout=60, isolation_level=None, check_same_thread=False)
     try:
         database.execute("pragma synchronous = normal")
         database.execute("pragma secure_delete = on")
@@ -179,6 +181,12 @@ def connect(path: str) -> sqlite3.Connection:
         database.close()
         raise
     return database
+
+
+def check_files(disk: Disk, path: str) -> None:
+    """Raise UnsafePathError where something that is no plain file stands in the place of one of SQLite's."""
+    for ending in ("", *_BESIDE):
+        disks.check_file(disk, path + ending)
 
 
 def remove_database(disk: Disk, path: str) -> None:

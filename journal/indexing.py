@@ -116,9 +116,8 @@ class Indexer:
 
     def _read_again(self, session_id: str) -> None:
         """Take a session for changed, though the catalog does not say so."""
-        head, status = index.head_of(self._database, session_id), self._file_of(session_id)
-        file = "" if status is None else file_identity(status)
-        self._stale.setdefault(session_id, Known(session_id, file, head and head.user_id, None))
+        head = index.head_of(self._database, session_id)
+        self._stale.setdefault(session_id, Known(session_id, head and head.user_id, None))
 
     # What is there no more
 
@@ -133,7 +132,7 @@ class Indexer:
     def _is_void(self, known: Known) -> bool:
         """Whether what is indexed of a session is no longer what its file begins with."""
         head = index.head_of(self._database, known.id)
-        if head is None or (head.file == known.file != ""):
+        if head is None or self._is_current(head, known):
             return False
         if head.problem is not None:
             return True  # more may be indexed than was whole
@@ -144,6 +143,14 @@ class Indexer:
                 return not log.holds(head.position)
         except (JournalError, OSError):
             return True
+
+    def _is_current(self, head: Head, known: Known) -> bool:
+        """Whether nothing was written since it was read.
+
+        The catalog's word for the file is no help: it may be older than what the catalog has seen of it.
+        """
+        is_well = head.problem is None and known.problem is None
+        return is_well and head.file == self._identity(known.id) != ""
 
     def _drop(self, session_ids: set[str]) -> None:
         """Take sessions out, and refill what held them, too."""
@@ -177,12 +184,12 @@ class Indexer:
     def _index(self, known: Known) -> None:
         """Read what is new of a session into the chunk; write chunks out as they fill."""
         before = index.head_of(self._database, known.id)
-        if before is not None and before.file == known.file != "":
+        if before is not None and self._is_current(before, known):
             return
         self._progress(known.id, self._done, self._total)
-        head = Head(known.id, known.user_id, known.file, 0, Position(0, b"", 0), known.problem)
-        if before is not None:
-            head = head._replace(inode=before.inode, position=before.position)
+        file = self._identity(known.id)
+        # It is not read yet: whoever stops here goes on the next time.
+        head = Head(known.id, known.user_id, "", 0, Position(0, b"", 0), known.problem)
         try:
             with contextlib.closing(self._log(known.id)) as log:
                 log.look()
@@ -190,10 +197,17 @@ class Indexer:
                     self._index_log(log, before, head)
                 else:
                     self._index_foreign(before, head)
+            self._settle(known.id, file, known.problem)
         except (JournalError, OSError) as error:
-            before, head = self._heads.get(known.id, (before, head))
-            file = head.file if isinstance(error, _LASTING) else ""
-            self._heads[known.id] = before, head._replace(file=file, problem=str(error))
+            self._heads.setdefault(known.id, (before, head))
+            file = (file or "none") if isinstance(error, _LASTING) else ""
+            self._settle(known.id, file, str(error))
+
+    def _settle(self, session_id: str, file: str, problem: str | None) -> None:
+        """Note what came of a session; nothing of one that has no file, or another one by now."""
+        if session_id in self._heads:
+            before, head = self._heads[session_id]
+            self._heads[session_id] = before, head._replace(file=file, problem=problem)
 
     def _index_log(self, log: Log, before: Head | None, head: Head) -> None:
         position = before.position if before is not None else beginning(head.id)
@@ -267,6 +281,10 @@ class Indexer:
         except (InvalidNameError, OSError):  # no id at all, or more than a name may be
             return None
         return status
+
+    def _identity(self, session_id: str) -> str:
+        status = self._file_of(session_id)
+        return "" if status is None else file_identity(status)
 
     def _size_of(self, session_id: str) -> int:
         """How much there is to read of a session."""

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
-from journal.derived import Transaction, connect, remove_database
+from journal.derived import Transaction, check_files, connect, remove_database
 from journal.disk import Disk
 from journal.reader import Position
 from journal.words import TOKENIZER
@@ -56,8 +56,9 @@ _DROP: Final = "drop table if exists words_%d"
 
 
 class Head(NamedTuple):
-    """How far a session is indexed: the catalog's word for its file, the file's inode, the place in it.
+    """How far a session is indexed: its file as it was before it was read, its inode, the place in it.
 
+    file     empty where it could not be read, and may be the next time
     problem  why the rest of it could not be read
     """
 
@@ -259,9 +260,11 @@ def forget(disk: Disk, path: str, session_ids: Iterable[str]) -> None:
 
     Call it when what is to be forgotten is no longer in the journal: the next search reads that again. It
     waits for no session. Where the index cannot be rid of them, it is removed, and made anew.
+    Raises UnsafePathError.
     """
     if disk.status(path) is None:
         return
+    check_files(disk, path)
     try:
         with contextlib.closing(connect(path)) as database:
             database.execute("pragma busy_timeout = 2000")

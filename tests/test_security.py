@@ -19,7 +19,7 @@ import pytest
 from crash.forging import CREATED, SAID, forged
 
 import journal
-from journal import JournalError, Session, StateStore, UserMessage
+from journal import JournalError, Session, StateStore, UserMessage, search_index
 from journal.disk import Disk
 from journal.errors import CorruptRecordError, UnsafePathError
 from journal.importers import import_path
@@ -55,7 +55,7 @@ def fill(folder: Path) -> None:
         store.delete_session("gone", why="a test")
         store.save_markdown("notes", "a", "# A")
         store.save_json("notes/inner", "b", {"b": 1})
-        store.list_sessions()
+        store.search("hello")
         with (folder / "sessions" / "s.jsonl").open("ab") as file:
             file.write(b"torn")
         with pytest.warns(UserWarning, match="quarantine"):
@@ -142,6 +142,7 @@ STORE_CALLS: dict[str, Callable[[StateStore], object]] = {
     "ids": lambda store: store.session_ids(),
     "compact all": lambda store: store.compact(),
     "verify all": lambda store: store.verify(),
+    "search": lambda store: store.search("x"),
 }
 NOTES_CALLS: dict[str, Callable[[StateStore], object]] = {
     "load markdown": lambda store: store.load_markdown("notes", "a"),
@@ -164,6 +165,8 @@ FILES: dict[str, dict[str, Callable[[StateStore], object]]] = {
     "sessions/s.jsonl": SESSION_CALLS,
     "sessions/s.json": {},  # derived: the journal answers
     ".journal/catalog.sqlite3": {name: STORE_CALLS[name] for name in ("list", "ids")},
+    ".journal/search.sqlite3": {"search": STORE_CALLS["search"]},
+    ".journal/search.lock": {},
     ".journal/tombstones.jsonl": DELETE,
     ".journal/changed": CHANGE,
     "notes/a.md": NOTES_CALLS,
@@ -248,12 +251,30 @@ def test_a_link_beside_the_catalog_is_not_followed(tmp_path, ending):
     folder, target = tmp_path / "state", tmp_path / "target"
     fill(folder)
     target.write_text("mine")
-    link = folder / ".journal" / f"catalog.sqlite3{ending}"
+    for name, call in (("catalog", "list"), ("search", "search")):
+        link = folder / ".journal" / f"{name}.sqlite3{ending}"
+        link.unlink(missing_ok=True)
+        link.symlink_to(target)
+        assert str(link) in refused(folder, STORE_CALLS[call])
+        link.unlink()
+
+    assert target.read_text() == "mine"
+
+
+@pytest.mark.parametrize("ending", ["", "-wal"])
+def test_what_the_search_index_forgets_is_in_no_other_file(tmp_path, ending):
+    """A link in its place is refused; what it leads to stays."""
+    folder, target = tmp_path / "state", tmp_path / "target"
+    fill(folder)
+    link = folder / ".journal" / f"search.sqlite3{ending}"
+    shutil.copy(folder / ".journal" / "search.sqlite3", target)
+    before = target.read_bytes()
     link.unlink(missing_ok=True)
     link.symlink_to(target)
+    with pytest.raises(UnsafePathError):
+        search_index.forget(Disk(), str(folder / ".journal" / "search.sqlite3"), ["s"])
 
-    assert str(link) in refused(folder, STORE_CALLS["list"])
-    assert target.read_text() == "mine"
+    assert target.read_bytes() == before
 
 
 def test_a_torn_tail_does_not_go_to_a_quarantine_elsewhere(tmp_path):

@@ -13,6 +13,10 @@ ROOT = Path(__file__).resolve().parents[1]
 OLDEST_MINOR = 11
 
 
+# What the tests, the campaigns and the benchmarks need of the project: one environment for all of them.
+EXTRAS = "[cli,parquet,seal]"
+
+
 def interpreters() -> dict[str, Path]:
     """The interpreters that this machine has, by minor version ("3.12"); of several, the newest."""
     places = [Path(folder) for folder in os.environ.get("PATH", "").split(os.pathsep) if folder]

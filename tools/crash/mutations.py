@@ -596,8 +596,8 @@ MUTATIONS: list[Mutation] = [
         ),
         (
             "looking what stands beside the catalog",
-            "                disks.check_file(self._disk, self.path + ending)\n",
-            "                pass\n",
+            "            check_files(self._disk, self.path)\n",
+            "",
         ),
         (
             "not creating what is only looked at",
