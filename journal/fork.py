@@ -1,19 +1,21 @@
 """Forking: a new session with the history of another one, up to a version. See docs/reference/format.md."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import NamedTuple
 
 from journal.chain import Damage, first_chain
 from journal.errors import CorruptRecordError, SessionNotFoundError, VersionConflictError
 from journal.folded import Setting
 from journal.handle import Handle
+from journal.history import read_record
 from journal.log import Log
 from journal.reader import beginning
 from journal.rechain import chain_of, rechained, records_to_come
 from journal.record import Pending, decode_record, encode_batch, prepare
 from projections.events import Change, SessionCreated, SessionForked
 from projections.messages import utc_now
-from projections.session import SessionProjection
+from projections.session import Session, SessionProjection, apply_event
 
 
 class _Origin(NamedTuple):
@@ -29,7 +31,7 @@ class _Origin(NamedTuple):
 
 def fork(
     setting: Setting, source_id: str, version: int | None, new_id: str, *, by: str | None, cause: str | None
-) -> None:
+) -> Session:
     """Make the session `new_id`: a copy of another one up to a version, or None for all that is there.
 
     All or nothing; the other one is left untouched. Raises SessionNotFoundError, CorruptRecordError,
@@ -38,8 +40,9 @@ def fork(
     source = Log(setting.disk, setting.layout.journal(source_id), source_id, durable=False)
     handle = Handle(setting, new_id)
     try:
-        source.look()
-        origin = _origin(setting, source, version, new_id)
+        with source.using:
+            source.look()
+            origin = _origin(setting, source, version, new_id)
         change = Change(event=origin.forked, at=utc_now(), id=origin.record_id or None)
         pending = prepare(change, by, cause=cause)
         with handle.log.exclusive:
@@ -47,7 +50,10 @@ def fork(
             if state.id:
                 raise VersionConflictError(new_id, handle.log.version, 0)
             setting.mark(new_id)
-            handle.log.replace(_copies(source, origin, pending), durable=setting.durable)
+            # Folded as it is written: once it is there, nothing may fail any more.
+            forked = SessionProjection().initial()
+            handle.log.replace(_copies(source, origin, change.at, pending, forked), durable=setting.durable)
+            return forked
     finally:
         source.close()
         handle.log.close()
@@ -111,27 +117,37 @@ def _of_foreign(setting: Setting, source_id: str, new_id: str) -> _Origin:
     return _Origin(forked)
 
 
-def _copies(source: Log, origin: _Origin, first: Pending) -> Iterator[bytes]:
-    """The fork's lines: its own first, then the source's, which it read once and checks again."""
+def _copies(source: Log, origin: _Origin, at: datetime, first: Pending, state: Session) -> Iterator[bytes]:
+    """The fork's lines: its own first, then the source's, which it read once and checks again.
+
+    `state`: what is folded of them.
+    """
     forked = origin.forked
     data, _, _ = encode_batch([first], 0, first_chain(forked.session_id))
     line, chain = rechained(data[:-1], first_chain(forked.session_id), extra=origin.more)
+    apply_event(state, forked, at)
     yield line + b"\n"
     source.start_at(beginning(source.session_id))
     for seq, copied in enumerate(_lines(source, forked.version), 1):
         if seq > 1:
             is_cut = seq + records_to_come(copied) > forked.version
             line, chain = rechained(copied, chain, extra=-forked.cut if is_cut else 0)
+            record = read_record(source, source.offset, seq, copied)
+            apply_event(state, record.event, record.at)
             yield line + b"\n"
+    state.version, state._chain = max(forked.version, 1), chain
 
 
 def _lines(log: Log, version: int | None) -> Iterator[bytes]:
     """The checked lines up to a version. Raises CorruptRecordError where damage comes before that."""
     if version == 0:
         return
-    for seq, (_, line) in enumerate(log.read_new(), 1):
-        yield line
-        if seq == version:
-            return  # whatever comes after it, damage too, is not asked for
+    try:
+        for seq, (_, line) in enumerate(log.read_new(), 1):
+            yield line
+            if seq == version:
+                return  # whatever comes after it, damage too, is not asked for
+    except OSError as error:
+        raise (log.refusal(error, was_writing=False) or error) from error
     if isinstance(log.rest, CorruptRecordError):
         raise log.rest

@@ -423,11 +423,7 @@ class StateStore:
         """
         chosen = str(uuid.uuid4()) if new_id is None else new_id
         version = None if at is None else self._version_at(session_id, at)
-        fork(self._setting, session_id, version, chosen, **self._acting.now()._asdict())
-        forked = self.load_session(chosen)
-        if forked is None:
-            raise SessionNotFoundError(chosen, "it was deleted this very moment")
-        return forked
+        return fork(self._setting, session_id, version, chosen, **self._acting.now()._asdict())
 
     def rewind(self, session_id: str, to: int | datetime, *, expected_version: int = ANY) -> int:
         """Make the session again what it was at a version or a moment; return its new version.

@@ -182,6 +182,38 @@ def update(store: StateStore) -> Deed:
     return Deed(act, again, looks=True)
 
 
+def rewind(store: StateStore) -> Deed:
+    """Rewind to before anything was said; again only where it did not get through."""
+    act = partial(store.rewind, "s", 1)
+
+    def again() -> None:
+        session = store.load_session("s")
+        assert session is not None
+        if session.user_messages:
+            act()
+
+    return Deed(act, again, looks=True)
+
+
+def fork(store: StateStore) -> Deed:
+    """Fork into a session that is not there yet; again only where it did not get through."""
+    act = partial(store.fork, "s", new_id="new")
+    return Deed(act, lambda: store.load_session("new") or act(), looks=True)
+
+
+def erase(store: StateStore) -> Deed:
+    """Erase what was said; again only where it did not get through."""
+    act = partial(store.erase, "s", [2], reason="asked for")
+
+    def again() -> None:
+        session = store.load_session("s")
+        assert session is not None
+        if session.user_messages[0].content:
+            act()
+
+    return Deed(act, again, looks=True)
+
+
 def repair(store: StateStore) -> Deed:
     """Mend what is wrong; again, what is left of it."""
     return Deed(partial(store.repair, "s"), partial(store.repair, "s"), looks=True)
@@ -233,6 +265,9 @@ SCENARIOS: Final = (
     Scenario("append behind a torn tail", torn_tail, append),
     Scenario("update", one_session, update),
     Scenario("get or create", one_session, call("get_or_create_session", "u", "new", looks=True)),
+    Scenario("rewind", one_session, rewind),
+    Scenario("fork", one_session, fork),
+    Scenario("erase", one_session, erase, in_steps=True),
     Scenario("delete", one_session, call("delete_session", "s")),
     Scenario("delete of a foreign session", foreign_file, call("delete_session", "s")),
     Scenario("compact", stale_snapshot, call("compact", "s")),
