@@ -16,6 +16,8 @@ settings.register_profile(
     "usual", max_examples=100, deadline=None, derandomize=True, suppress_health_check=_checks, database=None
 )
 settings.register_profile("explore", max_examples=1000, deadline=None, suppress_health_check=_checks)
+# For newer interpreters: each law, and few examples of it.
+settings.register_profile("few", settings.get_profile("usual"), max_examples=10)
 settings.load_profile("usual")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from journal import AgentResponse, Change, Record, Session, StateStore, UserMessage
@@ -32,6 +33,8 @@ from projections import (
     UserMessageAdded,
 )
 
+# For laws over whole histories, which take long to draw.
+some = settings(max_examples=min(40, settings.default.max_examples if settings.default else 40))
 START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 # Texts that a careless reader of a line would take for a part of the record.
 TRAPS = [

@@ -8,7 +8,7 @@ from projections.blame import value_in
 from projections.diff import differences, patched
 from projections.difference import same_json
 from projections.paths import ABSENT, child, part_at, value_at
-from tests.strategies import histories, record, said, sessions
+from tests.strategies import histories, record, said, sessions, some
 from tests.test_timeline import rewound, talk
 
 
@@ -46,6 +46,7 @@ def test_applying_a_diff_gives_the_other_session(one, other):
         assert same(value_at(other, each.path), each.after)
 
 
+@some
 @given(histories(), st.data())
 def test_applying_a_timelines_diff_gives_the_later_state_and_the_earlier_one(history, data):
     timeline = Timeline(history)
@@ -60,6 +61,7 @@ def test_applying_a_timelines_diff_gives_the_later_state_and_the_earlier_one(his
         assert each.version is None or each.version <= b
 
 
+@some
 @given(histories(), st.data())
 def test_a_differences_version_is_the_record_that_gave_its_value(history, data):
     """One record earlier the value was another one, and from that record on it stays."""
@@ -72,6 +74,7 @@ def test_a_differences_version_is_the_record_that_gave_its_value(history, data):
         assert all(same(value, each.after) for value in values[each.version :])
 
 
+@some
 @given(histories(), st.data())
 def test_blame_lists_every_record_that_made_a_value_another_one(history, data):
     timeline = Timeline(history)
@@ -88,6 +91,7 @@ def test_blame_lists_every_record_that_made_a_value_another_one(history, data):
         assert each.record is history[each.version - 1]
 
 
+@some
 @given(histories(), st.data())
 def test_blame_names_the_last_record_whose_removal_changes_the_value(history, data):
     """Where there is such a record: what two records set alike is changed by the removal of neither."""
@@ -105,6 +109,7 @@ def test_blame_names_the_last_record_whose_removal_changes_the_value(history, da
     assert found[0].version >= max(n for n in needed if n <= found[0].version)
 
 
+@some
 @given(histories(), st.data())
 def test_a_value_of_a_state_needs_no_state(history, data):
     timeline = Timeline(history)

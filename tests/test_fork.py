@@ -13,7 +13,7 @@ from journal.chain import event_bytes
 from projections import MetadataSet, SessionReplaced, ToolCalled
 from projections.difference import is_same
 from tests.model import acts, do
-from tests.strategies import CREATED, START, a_store, changes, contents, said
+from tests.strategies import CREATED, START, a_store, changes, contents, said, some
 
 FOREIGN = {
     "id": "f",
@@ -46,6 +46,7 @@ def but_the_id(session):
     return session
 
 
+@some
 @given(histories_of_batches(), st.data())
 def test_a_fork_has_the_states_of_its_origin_up_to_there(batches, data):
     """The same versions, record ids, times and events; verify passes, and the origin is as it was."""
@@ -71,6 +72,7 @@ def test_a_fork_has_the_states_of_its_origin_up_to_there(batches, data):
         assert store.verify("s").ok
 
 
+@some
 @given(histories_of_batches(), acts, st.data())
 def test_the_same_changes_behind_a_fork_give_the_same_session(batches, more, data):
     with a_store() as store:
@@ -85,6 +87,7 @@ def test_the_same_changes_behind_a_fork_give_the_same_session(batches, more, dat
         assert is_same(but_the_id(store.load_session("s")), but_the_id(store.load_session("t")))
 
 
+@some
 @given(histories_of_batches(), st.data())
 def test_a_fork_of_a_fork_proves_its_origin_too(batches, data):
     with a_store() as store:
@@ -203,6 +206,7 @@ def test_a_replacement_in_the_history_keeps_the_forks_id(store):
 # Rewinds
 
 
+@some
 @given(histories_of_batches(), st.data())
 def test_a_rewound_session_is_what_it_was_and_can_be_rewound_again(batches, data):
     """Rewind then load equals load at; the rewind of the rewind brings everything back."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from journal import SessionNotFoundError
 from projections import MetadataSet, SessionProjection, SessionRewound, Timeline, UserMessageAdded, fold
 from projections.difference import is_same
-from tests.strategies import CREATED, START, contents, histories, moments, record, said
+from tests.strategies import CREATED, START, contents, histories, moments, record, said, some
 
 
 def folded(history, n):
@@ -36,6 +36,7 @@ def rewound(to, kept, *, at=START):
     )
 
 
+@some
 @given(histories())
 def test_a_state_is_the_fold_of_the_records_up_to_it(history):
     """timeline[n] equals folding the first n, whatever n comes first."""
@@ -48,6 +49,7 @@ def test_a_state_is_the_fold_of_the_records_up_to_it(history):
     assert [state.version for state in timeline] == list(range(1, len(history) + 1))
 
 
+@some
 @given(histories())
 def test_a_step_is_the_state_behind_its_record(history):
     for each, state in Timeline(history).steps():
@@ -73,6 +75,7 @@ def test_rewinds_of_rewinds_are_the_same_in_the_timeline(data):
         assert timeline.history.user_messages.length(n) == len(timeline[n].user_messages)
 
 
+@some
 @given(histories(), moments())
 def test_the_version_at_a_moment_is_the_last_that_is_not_later(history, moment):
     """Clocks go back; what counts is the order of the records."""
@@ -119,6 +122,7 @@ def test_a_state_is_the_callers_own():
     assert contents(timeline[-1]) == ["a"]
 
 
+@some
 @given(histories(), st.integers(0, 6))
 def test_first_and_bisect_agree_where_it_stays_true(history, wanted):
     """A scan and a bisection; of what is never true both say None."""
