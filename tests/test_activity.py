@@ -32,7 +32,7 @@ from projections.activity import MOST_KEPT, ROLES, to_moment, to_us, totals
 from projections.document import parse_document
 from projections.overview import overview, per_period
 from projections.strip import LONG_US, gaps, strip
-from tests.strategies import CREATED, START, histories, names, record, utc_moments
+from tests.strategies import CREATED, START, histories, names, record, some, utc_moments
 
 SECOND = timedelta(seconds=1)
 
@@ -110,6 +110,7 @@ def roles_of(history):
 # The figures
 
 
+@some
 @given(any_history)
 def test_the_counts_are_those_of_the_records(history):
     """By role, by type, by actor and in all; each tool's calls, and their bytes."""
@@ -126,6 +127,7 @@ def test_the_counts_are_those_of_the_records(history):
     assert {name: use.calls for name, use in found.tools.items()} == calls
 
 
+@some
 @given(any_history, st.data())
 def test_folding_in_two_halves_is_folding_at_once(history, data):
     """From the state of any point on; that state stays as it was."""
@@ -137,6 +139,7 @@ def test_folding_in_two_halves_is_folding_at_once(history, data):
     assert half == fold(history[:cut], Activity())
 
 
+@some
 @given(any_history)
 def test_the_largest_records_are_those(history):
     """Of equals the first, the largest in front; not more than a few."""
@@ -148,6 +151,7 @@ def test_the_largest_records_are_those(history):
     assert [(each.seq, each.size_bytes) for each in fold(history, Activity()).largest] == expected
 
 
+@some
 @given(utc_moments())
 def test_a_moment_is_kept_to_the_microsecond(moment):
     """Whatever the century."""
@@ -242,6 +246,7 @@ def test_a_file_that_is_not_adopted_yet_has_messages_and_no_record():
     assert found.last_at == START + 2 * SECOND
 
 
+@some
 @given(st.lists(busy_histories(), max_size=2))
 def test_the_totals_are_the_sums(many):
     """Of all that may be added up."""
@@ -260,6 +265,7 @@ def test_the_totals_are_the_sums(many):
 # The strip
 
 
+@some
 @given(any_history, st.integers(1, 200))
 def test_a_strip_never_exceeds_its_width_and_loses_nothing(history, width):
     """The sums of its columns are the counts; a break is empty, and never at an end."""
@@ -273,6 +279,7 @@ def test_a_strip_never_exceeds_its_width_and_loses_nothing(history, width):
     assert not columns[-1].is_break
 
 
+@some
 @given(any_history, st.integers(1, 200))
 def test_columns_are_in_order_and_stretches_begin_with_something(history, width):
     """What stands behind a break is what ended the silence."""
@@ -323,6 +330,7 @@ def test_nothing_has_no_columns_and_no_strip_has_no_width():
         strip(Activity().initial(), 0)
 
 
+@some
 @given(any_history, st.integers(0, 10**12))
 def test_gaps_are_all_the_longer_silences(history, longer_than_us):
     """In the order of time, between neighbours, whatever order they were written in."""
@@ -356,6 +364,7 @@ def summaries():
     )
 
 
+@some
 @given(summaries())
 def test_an_overview_adds_up(sessions):
     """In all, and by user."""
@@ -375,6 +384,7 @@ def test_an_overview_adds_up(sessions):
     )
 
 
+@some
 @given(summaries(), st.integers(1, 100))
 def test_periods_never_exceed_their_number_and_hold_every_session(sessions, most):
     """Of equal length, without holes, each with those that changed in it."""

@@ -31,7 +31,7 @@ from projections import (
     fold,
 )
 from projections.strip import strip
-from tests.strategies import START, record
+from tests.strategies import START, record, some
 from tests.test_activity import any_history
 from tests.test_cli import at_a_terminal, run
 
@@ -313,6 +313,7 @@ def drawn(history: Any, width: int) -> Any:
     return strip(fold(history, Activity()), width)
 
 
+@some
 @given(any_history, st.integers(1, 150))
 def test_what_is_drawn_fits(history: Any, width: int) -> None:
     """The bars and the axis, at any width; a bar is there exactly where something is."""
@@ -327,6 +328,7 @@ def test_what_is_drawn_fits(history: Any, width: int) -> None:
     assert all(cells(line) <= width for line in axis(found, width))
 
 
+@some
 @given(any_history, st.integers(12, 150))
 def test_labels_point_at_their_columns(history: Any, width: int) -> None:
     """The first column has one; labels do not touch."""
@@ -361,6 +363,7 @@ def test_labels_are_as_exact_as_they_must_be(seconds: float, labels: list[str]) 
     assert axis(drawn(history, 31), 31) == labels
 
 
+@some
 @given(st.lists(st.integers(0, 10**6), max_size=50))
 def test_bars_keep_the_order(numbers: list[int]) -> None:
     """The highest is of full height, zero is empty, and what is not zero can be seen."""
