@@ -103,9 +103,11 @@ def erase(
         with log.existing:
             if log.fd is not None:
                 _refuse_foreign(setting, handle)
-            if log.fd is None or handle.read() is None:
+            state = handle.read() if log.fd is not None else None
+            if state is None:
                 raise SessionNotFoundError(session_id)
-            state, _ = handle._begin()
+            if not dry_run:  # it cuts a torn tail, which would change something
+                state, _ = handle._begin()
             plan = _plan(handle, versions, only_ids)
             if not plan.going:
                 return None

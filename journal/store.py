@@ -247,7 +247,7 @@ class StateStore:
         pruned = Pruned(unreadable=found.unreadable)
         for summary in expired:
             handle = self._handles.glance(summary.id)
-            if dry_run or handle.delete(by=self.actor, why=str(retention), expected=summary):
+            if dry_run or handle.delete(by=self._acting.now().by, why=str(retention), expected=summary):
                 pruned.sessions.append(summary)
             else:
                 pruned.changed.append(summary.id)
@@ -497,7 +497,7 @@ class StateStore:
                 each,
                 versions,
                 reason=reason,
-                by=by or act.by,
+                by=act.by if by is None else by,
                 cause=act.cause,
                 dry_run=dry_run,
                 only_ids=ids,

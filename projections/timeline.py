@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import overload
 
+from projections.bisection import bisect
 from projections.blame import Blame, blamed, last_turn
 from projections.diff import Difference, differences
 from projections.events import Record
@@ -92,14 +93,10 @@ class Timeline(Sequence[Session]):
 
     def bisect(self, predicate: Callable[[Session], object]) -> int | None:
         """The first version of which something is true that stays true, or None. Asks about log₂ n times."""
-        low, high = 0, len(self.records) + 1  # false at `low`, true at `high`
-        while high - low > 1:
-            middle = (low + high) // 2
-            if predicate(self.history.state(middle)):
-                high = middle
-            else:
-                low = middle
-        return high if high <= len(self.records) else None
+        # It is as if it were true behind the last version: that is the answer where it never is.
+        end = len(self.records) + 1
+        (found,) = bisect(0, end, lambda version: bool(predicate(self.history.state(version))))
+        return found if found < end else None
 
     def diff(self, before: int, after: int = -1) -> list[Difference]:
         """What leads from one state's JSON document to another's, each value with the record that set it.

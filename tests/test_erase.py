@@ -232,6 +232,17 @@ def test_a_dry_run_changes_nothing(store, folder):
             assert path.read_bytes() == data
 
 
+def test_a_dry_run_leaves_a_torn_tail_where_it_is(store, folder, journal_file):
+    spoken(store, "a", SECRET)
+    with journal_file("s").open("ab") as file:
+        file.write(b'{"v":1,"seq":4,')
+    before = journal_file("s").read_bytes()
+
+    assert store.erase("s", [3], reason="r", dry_run=True)[0].versions == [3]
+    assert journal_file("s").read_bytes() == before
+    assert not (folder / ".journal" / "quarantine").exists()
+
+
 @pytest.mark.parametrize("versions", [[1], [2, 1], [9], [0], [-1], [3, 9]])
 def test_what_cannot_be_erased_is_refused_before_anything_changes(store, journal_file, versions):
     spoken(store, "a", "b")
