@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from journal.cli.address import find_record, locate, parse_point, require
+from journal.cli.address import locate, parse_point, require
 from journal.cli.app import NO, SYSTEM, Call, command
 from journal.cli.matching import ExpressionType
 from journal.cli.output import json_line
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from projections.events import Record
     from projections.expression import Expression
     from projections.session import Session
+    from projections.timeline import Timeline
 
 # The greatest exit code that is a verdict, and the one that is none; 126 and 127 are the shell's own.
 _LAST_BAD, _SKIP = 124, 125
@@ -55,7 +56,8 @@ def bisect_command(
     ask = _question(expression, run)
     tried: list[dict[str, Any]] = []
     with call.store() as store:
-        last = find_record(store, require(store, session_id), None).seq
+        timeline = store.timeline(require(store, session_id))
+        last = timeline.version
         low = 0 if good is None else locate(store, session_id, parse_point(good, good))
         # If nobody says where it is bad, it is as if that were behind the last version.
         high = last + 1 if bad is None else locate(store, session_id, parse_point(bad, bad))
@@ -63,7 +65,7 @@ def bisect_command(
             raise click.UsageError(f"--good must come before --bad, and both up to the last version, {last}")
 
         def noted(version: int) -> bool | None:
-            is_bad = ask(store, session_id, version)
+            is_bad = ask(store, timeline, version)
             verdict = "skip" if is_bad is None else "bad" if is_bad else "good"
             call.out.note(f"version {version}: {verdict}")
             tried.append({"version": version, "verdict": verdict})
@@ -71,7 +73,7 @@ def bisect_command(
 
         found = bisect(low, high, noted)
         is_found = len(found) == 1 and found[0] <= last
-        record = find_record(store, session_id, found[0]) if is_found else None
+        record = timeline.records[found[0] - 1] if is_found else None
     if call.out.as_json:
         call.out.json(_answer(session_id, record, found, last) | {"tried": tried})
     elif record is not None:
@@ -83,36 +85,28 @@ def bisect_command(
 
 def _question(
     expression: "Expression | None", run: str | None
-) -> "Callable[[StateStore, str, int], bool | None]":
+) -> "Callable[[StateStore, Timeline, int], bool | None]":
     if run is not None and expression is None:
-        return lambda store, session_id, version: _run(run, store, session_id, version)
+        return lambda store, timeline, version: _run(run, store, timeline[version])
     if run is not None or expression is None:
         raise click.UsageError("say what to look for: either EXPR or --run CMD")
     if expression.uses_event:
         raise click.UsageError(
             "event.… is of one record and does not stay true; `journal first ID EXPR` looks at every record"
         )
-    return lambda store, session_id, version: expression.matches(None, _state_at(store, session_id, version))
+    return lambda store, timeline, version: expression.matches(None, timeline[version])
 
 
-def _state_at(store: "StateStore", session_id: str, version: int) -> "Session":
-    from journal.errors import SessionNotFoundError
-
-    session = store.load_session(session_id, at=version)
-    if session is None:
-        raise SessionNotFoundError(session_id, f"there was nothing of it at version {version}", exists=True)
-    return session
-
-
-def _run(run: str, store: "StateStore", session_id: str, version: int) -> bool | None:
+def _run(run: str, store: "StateStore", state: "Session") -> bool | None:
     """Whether the command calls this version bad; None where it cannot tell. Raises BisectStopped."""
     from journal.snapshot import document_json
 
-    state = json_line(json.loads(document_json(_state_at(store, session_id, version))))
-    facts = {"JOURNAL_STORE": store.base_path, "JOURNAL_SESSION": session_id, "JOURNAL_VERSION": str(version)}
+    version = state.version
+    text = json_line(json.loads(document_json(state)))
+    facts = {"JOURNAL_STORE": store.base_path, "JOURNAL_SESSION": state.id, "JOURNAL_VERSION": str(version)}
     # What it prints goes to our stderr: our stdout has the answer and nothing else.
     done = subprocess.run(
-        run, shell=True, input=f"{state}\n".encode(), stdout=2, env=os.environ | facts, check=False
+        run, shell=True, input=f"{text}\n".encode(), stdout=2, env=os.environ | facts, check=False
     )
     code = done.returncode
     if 0 <= code <= _LAST_BAD:
