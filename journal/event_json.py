@@ -15,12 +15,15 @@ from projections.events import (
     Event,
     KnownEvent,
     MetadataSet,
+    ReasoningAdded,
     SessionForked,
     SessionReplaced,
     SessionRewound,
+    StepFinished,
     ToolCalled,
     ToolReturned,
     UnknownEvent,
+    UsageRecorded,
     UserMessageAdded,
 )
 from projections.events import event_type as event_type
@@ -49,8 +52,9 @@ def encode_event(event: Event) -> bytes:
                 check_json(event.session.metadata, deepest=MAX_DEPTH + 1)
             elif type(event) is SessionForked:
                 check_json(event.document and event.document.metadata, deepest=MAX_DEPTH + 1)
-            elif type(event) is not UserMessageAdded and type(event) is not AgentResponseAdded:
-                check_json(free_json(event), deepest=MAX_DEPTH + (type(event) is SessionRewound))
+            else:
+                for value in free_json(event):
+                    check_json(value, deepest=MAX_DEPTH + (type(event) is SessionRewound))
             raw = encode_json(event)
             # What is written must come back as it is: a wrong type, or a tuple for a list, does not.
             if _decode_known(raw) != event:
@@ -73,7 +77,7 @@ def encode_event(event: Event) -> bytes:
 def encode_plain_text(event: Event) -> bytes | None:
     """The JSON of the commonest events, where nothing in them could come back as another value."""
     if type(event) is UserMessageAdded:
-        is_plain = event.timestamp is None
+        is_plain = event.timestamp is None and event.extra is None
     elif type(event) is AgentResponseAdded:
         is_plain = (
             event.timestamp is None
@@ -81,6 +85,7 @@ def encode_plain_text(event: Event) -> bytes | None:
             and event.seed_id is None
             and event.phase_reached is None
             and event.evaluation_passed is None
+            and event.extra is None
         )
     else:
         return None
@@ -134,20 +139,24 @@ def _raw_of_unknown(event: UnknownEvent) -> bytes:
     return event.raw
 
 
-def free_json(event: Event) -> Json:
-    """The part of an event whose shape is the writer's own."""
+def free_json(event: Event) -> tuple[Json, ...]:
+    """The parts of an event whose shapes are the writer's own."""
     match event:
-        case UserMessageAdded() | AgentResponseAdded():
-            return None
+        case UserMessageAdded() | AgentResponseAdded() | ReasoningAdded():
+            return () if event.extra is None else (event.extra,)
         case MetadataSet():
-            return event.value
+            return (event.value,)
         case CustomEvent():
-            return event.data
+            return (event.data,)
         case SessionRewound():
-            return event.metadata
+            return (event.metadata,)
         case ToolCalled():
-            return event.arguments
+            return event.arguments, event.extra
         case ToolReturned():
-            return [event.result, event.duration_ms]
+            return event.result, event.duration_ms, event.extra
+        case StepFinished():
+            return event.arguments, event.result, event.duration_ms
+        case UsageRecorded():
+            return event.cost, event.extra
         case _:
-            return None
+            return ()

@@ -27,10 +27,10 @@ from projections.events import (
     ActiveSeedSet,
     AgentResponseAdded,
     Change,
+    ContextCompacted,
     CustomEvent,
     Erased,
     Event,
-    MetadataSet,
     ReasoningAdded,
     Record,
     SessionAdopted,
@@ -38,9 +38,11 @@ from projections.events import (
     SessionForked,
     SessionReplaced,
     SessionRewound,
+    StepFinished,
     ToolCalled,
     ToolReturned,
     UnknownEvent,
+    UsageRecorded,
     UserMessageAdded,
 )
 from projections.messages import Moment
@@ -53,7 +55,7 @@ _UNREADABLE: Final = (msgspec.MsgspecError, ValueError, OverflowError, Recursion
 _SETTLED: Final = frozenset(
     (
         *(SessionCreated, ActiveSeedSet, ActivePersonaSet, ToolCalled, ToolReturned, ReasoningAdded),
-        *(CustomEvent, Erased),
+        *(StepFinished, UsageRecorded, ContextCompacted, CustomEvent, Erased),
     )
 )
 
@@ -145,7 +147,7 @@ def decode_record(line: bytes) -> Record:
         event = record.event
         # Most are messages without a time of their own.
         if (kind := type(event)) is UserMessageAdded or kind is AgentResponseAdded:
-            is_settled = event.timestamp is None  # type: ignore[union-attr]
+            is_settled = event.timestamp is None and event.extra is None  # type: ignore[union-attr]
         else:
             is_settled = kind in _SETTLED and line.count(b"[") + line.count(b"{") <= MAX_DEPTH
         if kind is Erased and not is_erased(line):
@@ -162,11 +164,11 @@ def decode_record(line: bytes) -> Record:
 def _check_decoded(at: datetime, event: Event) -> None:
     """Refuse what the types let through and no writer does. Raises one of _UNREADABLE."""
     moments = [at]
+    for value in free_json(event):
+        check_json(value, deepest=MAX_DEPTH + (type(event) is SessionRewound))
     match event:
-        case UserMessageAdded() | AgentResponseAdded():
-            moments += [event.timestamp] if event.timestamp is not None else []
-        case MetadataSet() | ToolCalled() | ToolReturned() | CustomEvent():
-            check_json(free_json(event))
+        case UserMessageAdded() | AgentResponseAdded() if event.timestamp is not None:
+            moments.append(event.timestamp)
         case SessionAdopted():
             parse_document(event.document)
         case SessionReplaced(session=session):
@@ -178,7 +180,6 @@ def _check_decoded(at: datetime, event: Event) -> None:
                 check_json(document.metadata, deepest=MAX_DEPTH + 1)
                 moments += _moments_of(document)
         case SessionRewound():
-            check_json(event.metadata, deepest=MAX_DEPTH + 1)
             moments += _moments_of(event)
     for moment in moments:
         if moment.tzinfo is not UTC:

@@ -21,10 +21,14 @@ class _Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_
 
 
 class UserMessageAdded(_Event, frozen=True, kw_only=True):
-    """A user said something. `timestamp` only where it is not the record's own time."""
+    """A user said something. `timestamp` only where it is not the record's own time.
+
+    `extra`, here and below: what the program that wrote it keeps beside, any JSON; nothing is made of it.
+    """
 
     content: str
     timestamp: Moment | None = None
+    extra: Json = None
 
 
 class AgentResponseAdded(_Event, frozen=True, kw_only=True):
@@ -36,6 +40,7 @@ class AgentResponseAdded(_Event, frozen=True, kw_only=True):
     phase_reached: str | None = None
     evaluation_passed: bool | None = None
     timestamp: Moment | None = None
+    extra: Json = None
 
 
 class SessionCreated(_Event, frozen=True, kw_only=True):
@@ -70,6 +75,7 @@ class ToolCalled(_Event, frozen=True, kw_only=True):
     call_id: str
     name: str
     arguments: Json
+    extra: Json = None
 
 
 class ToolReturned(_Event, frozen=True, kw_only=True):
@@ -79,6 +85,7 @@ class ToolReturned(_Event, frozen=True, kw_only=True):
     result: Json
     is_error: bool = False
     duration_ms: float | None = None
+    extra: Json = None
 
 
 class ReasoningAdded(_Event, frozen=True, kw_only=True):
@@ -86,6 +93,43 @@ class ReasoningAdded(_Event, frozen=True, kw_only=True):
 
     content: str
     signature: str | None = None
+    extra: Json = None
+
+
+class StepFinished(_Event, frozen=True, kw_only=True):
+    """A step of the agent's program came to its end: it gave `result`, or raised `error_type` with `error`.
+
+    Which step it is says the record's key.
+    """
+
+    name: str
+    arguments: Json = None
+    result: Json = None
+    error: str | None = None
+    error_type: str | None = None
+    duration_ms: float | None = None
+
+
+class UsageRecorded(_Event, frozen=True, kw_only=True):
+    """A model was used: how many tokens went in and came out, and what it cost, in the caller's currency."""
+
+    model: str
+    input_tokens: Count
+    output_tokens: Count
+    cost: float | None = None
+    extra: Json = None
+
+
+class ContextCompacted(_Event, frozen=True, kw_only=True):
+    """The prompt was shortened: for the model, `summary` stands for all records up to version `through`.
+
+    The history stays as it is. The tokens are those of the prompt.
+    """
+
+    summary: str
+    through: Count
+    tokens_before: Count | None = None
+    tokens_after: Count | None = None
 
 
 class CustomEvent(_Event, frozen=True, kw_only=True):
@@ -198,6 +242,9 @@ KnownEvent = (
     | ToolCalled
     | ToolReturned
     | ReasoningAdded
+    | StepFinished
+    | UsageRecorded
+    | ContextCompacted
     | CustomEvent
     | SessionReplaced
     | SessionAdopted

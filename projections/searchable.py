@@ -11,6 +11,7 @@ from projections.events import (
     ActiveSeedSet,
     AgentResponseAdded,
     ContentErased,
+    ContextCompacted,
     CustomEvent,
     Erased,
     Event,
@@ -22,9 +23,11 @@ from projections.events import (
     SessionForked,
     SessionReplaced,
     SessionRewound,
+    StepFinished,
     ToolCalled,
     ToolReturned,
     UnknownEvent,
+    UsageRecorded,
     UserMessageAdded,
 )
 
@@ -48,6 +51,10 @@ def texts_of(event: Event) -> Iterator[tuple[str, str]]:
             yield "tool_result", text_of(result)
         case CustomEvent(name=name, data=data):
             yield "note", f"{name}\n{text_of(data)}"
+        case StepFinished(name=name, arguments=arguments, result=result, error=error):
+            yield "note", text_of([name, arguments, result, error])
+        case ContextCompacted(summary=summary):
+            yield "note", summary
         case MetadataSet(key=key, value=value):
             yield "note", text_of({key: value})
         case SessionReplaced(session=document):
@@ -63,7 +70,7 @@ def texts_of(event: Event) -> Iterator[tuple[str, str]]:
             yield "note", text_of(msgspec.json.decode(raw))
         case SessionCreated() | ActiveSeedSet() | ActivePersonaSet() | JournalRepaired() | ContentErased():
             pass
-        case Erased():
+        case Erased() | UsageRecorded():
             pass
         case unreachable:
             assert_never(unreachable)

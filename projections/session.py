@@ -14,6 +14,7 @@ from projections.events import (
     AgentResponseAdded,
     Change,
     ContentErased,
+    ContextCompacted,
     CustomEvent,
     Erased,
     Event,
@@ -26,9 +27,11 @@ from projections.events import (
     SessionForked,
     SessionReplaced,
     SessionRewound,
+    StepFinished,
     ToolCalled,
     ToolReturned,
     UnknownEvent,
+    UsageRecorded,
     UserMessageAdded,
 )
 from projections.messages import AgentResponse, Message, UserMessage, utc_now
@@ -339,6 +342,8 @@ def apply_event(session: Session, event: Event, at: datetime) -> None:
             list.append(session._agent_responses, response)
         case ToolCalled() | ToolReturned() | ReasoningAdded() | CustomEvent():
             pass  # part of the history; the session as the seed knows it has no place for them
+        case StepFinished() | UsageRecorded() | ContextCompacted():
+            pass  # nor for these
         case MetadataSet():
             session.metadata[event.key] = _own(event.value)
         case ActiveSeedSet():

@@ -14,6 +14,7 @@ from projections.events import (
     ActiveSeedSet,
     AgentResponseAdded,
     ContentErased,
+    ContextCompacted,
     CustomEvent,
     Erased,
     JournalRepaired,
@@ -25,9 +26,11 @@ from projections.events import (
     SessionForked,
     SessionReplaced,
     SessionRewound,
+    StepFinished,
     ToolCalled,
     ToolReturned,
     UnknownEvent,
+    UsageRecorded,
     UserMessageAdded,
 )
 
@@ -126,6 +129,15 @@ def _entries(record: Record) -> Iterator[Entry]:
             yield note(f"Active seed: {seed_id}")
         case ActivePersonaSet(persona_id=persona_id):
             yield note(f"Active persona: {persona_id}")
+        case StepFinished(name=name, result=result, error=None):
+            yield note(f"Step {name} finished", "" if result is None else _readable(result))
+        case StepFinished(name=name, error_type=kind, error=error):
+            yield note(f"Step {name} failed", f"{kind}: {error}")
+        case UsageRecorded(model=model, input_tokens=into, output_tokens=out, cost=cost):
+            price = "" if cost is None else f", cost {cost:g}"
+            yield note(f"{model} used: {into:,} tokens in, {out:,} out{price}")
+        case ContextCompacted(through=through, summary=summary):
+            yield note(f"The prompt was shortened: this stands for the records up to {through}", summary)
         case CustomEvent(name=name, data=data):
             yield note(name, "" if data is None else _readable(data))
         case SessionAdopted(document=text):

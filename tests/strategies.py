@@ -17,6 +17,7 @@ from projections import (
     ActiveSeedSet,
     AgentResponseAdded,
     ContentErased,
+    ContextCompacted,
     CustomEvent,
     JournalRepaired,
     MetadataSet,
@@ -27,9 +28,11 @@ from projections import (
     SessionForked,
     SessionReplaced,
     SessionRewound,
+    StepFinished,
     ToolCalled,
     ToolReturned,
     UnknownEvent,
+    UsageRecorded,
     UserMessageAdded,
 )
 
@@ -152,8 +155,10 @@ def known_events() -> st.SearchStrategy[Any]:
     maybe = st.none() | texts()
     at = st.none() | moments()
     counts = st.integers(0, 2**63 - 1)
+    extras = st.none() | json_values()
+    durations = st.none() | st.floats(0, 1e12)
     return st.one_of(
-        st.builds(UserMessageAdded, content=texts(), timestamp=at),
+        st.builds(UserMessageAdded, content=texts(), timestamp=at, extra=extras),
         st.builds(
             AgentResponseAdded,
             content=texts(),
@@ -162,20 +167,46 @@ def known_events() -> st.SearchStrategy[Any]:
             phase_reached=maybe,
             evaluation_passed=st.none() | st.booleans(),
             timestamp=at,
+            extra=extras,
         ),
         st.builds(SessionCreated, session_id=st.just("s"), user_id=texts()),
         st.builds(ActiveSeedSet, seed_id=maybe),
         st.builds(ActivePersonaSet, persona_id=maybe),
         st.builds(MetadataSet, key=texts(), value=json_values()),
-        st.builds(ToolCalled, call_id=texts(), name=texts(), arguments=json_values()),
+        st.builds(ToolCalled, call_id=texts(), name=texts(), arguments=json_values(), extra=extras),
         st.builds(
             ToolReturned,
             call_id=texts(),
             result=json_values(),
             is_error=st.booleans(),
-            duration_ms=st.none() | st.floats(0, 1e12),
+            duration_ms=durations,
+            extra=extras,
         ),
-        st.builds(ReasoningAdded, content=texts(), signature=maybe),
+        st.builds(ReasoningAdded, content=texts(), signature=maybe, extra=extras),
+        st.builds(
+            StepFinished,
+            name=texts(),
+            arguments=json_values(),
+            result=json_values(),
+            error=maybe,
+            error_type=maybe,
+            duration_ms=durations,
+        ),
+        st.builds(
+            UsageRecorded,
+            model=texts(),
+            input_tokens=counts,
+            output_tokens=counts,
+            cost=st.none() | st.floats(0, 1e6),
+            extra=extras,
+        ),
+        st.builds(
+            ContextCompacted,
+            summary=texts(),
+            through=counts,
+            tokens_before=st.none() | counts,
+            tokens_after=st.none() | counts,
+        ),
         st.builds(CustomEvent, name=texts(), data=json_values()),
         st.builds(SessionReplaced, session=documents()),
         documents().map(lambda document: SessionAdopted(document=msgspec.json.encode(document).decode())),

@@ -14,6 +14,7 @@ from projections.events import (
     ActiveSeedSet,
     AgentResponseAdded,
     ContentErased,
+    ContextCompacted,
     CustomEvent,
     Erased,
     Event,
@@ -26,9 +27,11 @@ from projections.events import (
     SessionForked,
     SessionReplaced,
     SessionRewound,
+    StepFinished,
     ToolCalled,
     ToolReturned,
     UnknownEvent,
+    UsageRecorded,
     UserMessageAdded,
 )
 
@@ -91,6 +94,13 @@ def gist(event: Event) -> str:
             return event.seed_id or "(none)"
         case ActivePersonaSet():
             return event.persona_id or "(none)"
+        case StepFinished():
+            return f"{event.name}: " + (_short(event.result) if event.error is None else event.error)
+        case UsageRecorded():
+            price = "" if event.cost is None else f", cost {event.cost:g}"
+            return f"{event.model}: {event.input_tokens:,} tokens in, {event.output_tokens:,} out{price}"
+        case ContextCompacted():
+            return f"up to version {event.through}: {event.summary}"
         case CustomEvent():
             return event.name if event.data is None else f"{event.name} {_short(event.data)}"
         case SessionReplaced():
