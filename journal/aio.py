@@ -6,12 +6,12 @@ import functools
 import itertools
 import os
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any, Final, Literal, ParamSpec, Self, TypeVar, overload
+from typing import Any, Final, Generic, Literal, ParamSpec, Self, TypeVar, overload
 
 from journal.catalog import SessionPage
 from journal.commits import Commits
@@ -19,6 +19,7 @@ from journal.diagnosis import Diagnosis
 from journal.erase import Erasure
 from journal.follow import Checkpoints, OnError
 from journal.handle import ANY
+from journal.kept import Kept
 from journal.note import SigningKey
 from journal.retention import Pruned
 from journal.seal import Seal
@@ -225,6 +226,10 @@ class AsyncStateStore:
         """As StateStore.project."""
         return await self._in_thread(self._store.project, projection, session_id, at=at)
 
+    def keep(self, projection: Projection[State], session_id: str) -> "AsyncKept[State]":
+        """As StateStore.keep, with an async `now`."""
+        return AsyncKept(self._store.keep(projection, session_id), self._in_thread)
+
     async def timeline(self, session_id: str) -> Timeline:
         """As StateStore.timeline."""
         return await self._in_thread(self._store.timeline, session_id)
@@ -382,6 +387,18 @@ class AsyncStateStore:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+
+class AsyncKept(Generic[State]):
+    """As Kept, with `await`."""
+
+    def __init__(self, kept: Kept[State], in_thread: Callable[..., Awaitable[Any]]) -> None:
+        self._kept, self._in_thread = kept, in_thread
+
+    async def now(self) -> State | None:
+        """As Kept.now."""
+        state: State | None = await self._in_thread(self._kept.now)
+        return state
 
 
 def _next_of(values: Iterator[T], count: int) -> tuple[list[T], Exception | None]:

@@ -34,6 +34,7 @@ from journal.fork import fork
 from journal.handle import ANY
 from journal.handles import Handles
 from journal.history import records_after, version_at
+from journal.kept import Kept
 from journal.layout import Layout
 from journal.lineage import family
 from journal.log import Log
@@ -403,6 +404,14 @@ class StateStore:
                 session_id, f"it is at version {version}, {at} is yet to come", exists=True
             )
         return state
+
+    def keep(self, projection: Projection[State], session_id: str) -> Kept[State]:
+        """As project, for one who asks again and again: each `now()` of the result reads only what is new.
+
+        The session need not be there yet. See Kept.
+        """
+        check_session_id(session_id)
+        return Kept(self._handles, session_id, projection, self.records)
 
     def timeline(self, session_id: str) -> Timeline:
         """Every state that the session ever had, at random access: see Timeline.

@@ -1,0 +1,86 @@
+"""Kept up to date: what is made of a session's records, so that each look reads only what is new."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
+
+from journal.handle import Handle
+from journal.handles import Handles
+from journal.log import Log
+from journal.record import decode_record
+from projections.events import Record
+from projections.projection import Projection
+
+State = TypeVar("State")
+
+
+class UpToDate(ABC):
+    """What follows one session line by line. A deletion, an erasure, another session: it begins anew."""
+
+    def __init__(self, handles: Handles, session_id: str) -> None:
+        self.session_id = session_id
+        self._handles = handles
+        self._version = 0  # what was taken in
+        self._read: tuple[Log, int] | None = None  # of which log, and of which file that it had open
+
+    def catch_up(self) -> Handle:
+        """Take in what is new; return the session's handle. Takes no file lock. Raises CorruptRecordError."""
+        handle = self._handles.of(self.session_id)
+        log = handle.log
+        with log.using:
+            handle.read()
+            known, self._read = self._read, None  # until all is taken in
+            # A log that was closed and opened again is another one: that costs a pass, and leaves no doubt.
+            if known == (log, log.incarnation) and 0 < self._version <= log.version:
+                for line in log.lines_after(self._version):
+                    self._take(line)
+            else:
+                self._begin(handle)
+            self._read, self._version = (log, log.incarnation), log.version
+        return handle
+
+    @abstractmethod
+    def _begin(self, handle: Handle) -> None:
+        """Forget what was taken in, and take in all up to the version of the handle's log."""
+
+    @abstractmethod
+    def _take(self, line: bytes) -> None:
+        """Take in one more line, which was checked."""
+
+
+class Kept(UpToDate, Generic[State]):
+    """A projection of one session: `now` folds only what came since the last call.
+
+    One for each reader; threads may share it, as long as they only read its state.
+    """
+
+    def __init__(
+        self,
+        handles: Handles,
+        session_id: str,
+        projection: Projection[State],
+        records: Callable[[str], Iterator[Record]],
+    ) -> None:
+        super().__init__(handles, session_id)
+        self._projection, self._records = projection, records
+        self._state = projection.initial()
+        self._is_there = False
+
+    def now(self) -> State | None:
+        """The state as it is now, None if there is no such session. It is this object's own: do not edit it.
+
+        Raises CorruptRecordError, InvalidNameError, JournalClosedError.
+        """
+        self.catch_up()
+        return self._state if self._is_there else None
+
+    def _begin(self, handle: Handle) -> None:
+        self._state = self._projection.initial()
+        self._is_there = handle.exists()
+        for record in self._records(self.session_id) if self._is_there else ():
+            if record.seq > handle.log.version:
+                break  # it came this moment: for the next call
+            self._state = self._projection.apply(self._state, record)
+
+    def _take(self, line: bytes) -> None:
+        self._state = self._projection.apply(self._state, decode_record(line))

@@ -1,0 +1,113 @@
+"""A kept projection says at each call what a fold of the whole journal says."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from journal import AsyncStateStore, Session, StateStore
+from journal.errors import InvalidNameError, JournalClosedError
+from projections import SessionCreated, Transcript, UserMessageAdded, fold
+from tests.strategies import a_store, known_events, some
+
+
+def test_there_is_nothing_before_the_session_and_after_its_deletion(tmp_path):
+    with StateStore(tmp_path) as store:
+        kept = store.keep(Transcript(), "s")
+        before = kept.now()
+        store.save_session(Session.with_id("ada", "s"))
+        there = kept.now()
+        store.delete_session("s")
+
+        assert (before, [entry.title for entry in there or []], kept.now()) == (
+            None,
+            ["Session of ada created"],
+            None,
+        )
+
+
+def test_a_new_session_of_the_same_name_is_read_anew(tmp_path):
+    with StateStore(tmp_path) as store:
+        kept = store.keep(Transcript(), "s")
+        for word in ("one", "two"):
+            store.append("s", [SessionCreated(session_id="s", user_id="u")], expected_version=0)
+            store.append("s", [UserMessageAdded(content=word)], expected_version=1)
+
+            assert [entry.text for entry in kept.now() or []] == ["", word]
+
+            store.delete_session("s")
+
+
+def test_an_erasure_reaches_it(tmp_path):
+    with StateStore(tmp_path) as store:
+        session = Session.with_id("u", "s")
+        session.add_user_message("secret")
+        store.save_session(session)
+        kept = store.keep(Transcript(), "s")
+        before = [entry.text for entry in kept.now() or []]
+        store.erase("s", [2], reason="asked for")
+
+        assert before == ["", "secret"]
+        assert "secret" not in [entry.text for entry in kept.now() or []]
+
+
+def test_only_what_is_new_is_read(tmp_path, monkeypatch):
+    with StateStore(tmp_path) as store:
+        session = Session.with_id("u", "s")
+        store.save_session(session)
+        kept = store.keep(Transcript(), "s")
+        kept.now()
+        monkeypatch.setattr(kept, "_records", None)  # a whole pass would fail
+        for number in range(20):
+            session.add_user_message(str(number))
+            store.save_session(session)
+
+            assert (kept.now() or [])[-1].text == str(number)
+
+
+def test_another_programs_file_is_its_adoption(tmp_path):
+    with StateStore(tmp_path) as store:
+        session = Session.with_id("u", "s")
+        session.add_user_message("hello")
+        store.save_session(session)
+    (tmp_path / "sessions/s.jsonl").unlink()
+    with StateStore(tmp_path) as store:
+        kept = store.keep(Transcript(), "s")
+
+        assert [entry.text for entry in kept.now() or []][-1] == "hello"
+
+
+def test_a_bad_id_and_a_closed_store_are_refused(tmp_path):
+    store = StateStore(tmp_path)
+    with pytest.raises(InvalidNameError):
+        store.keep(Transcript(), "../s")
+    kept = store.keep(Transcript(), "s")
+    store.close()
+
+    with pytest.raises(JournalClosedError):
+        kept.now()
+
+
+@some
+@given(
+    batches=st.lists(st.tuples(st.booleans(), st.lists(known_events(), min_size=1, max_size=4)), max_size=6)
+)
+def test_it_equals_a_fold_whoever_writes(batches):
+    with a_store(durability="os") as store, StateStore(store.base_path, durability="os") as other:
+        store.append("s", [SessionCreated(session_id="s", user_id="u")], expected_version=0)
+        kept = store.keep(Transcript(), "s")
+        for by_other, events in batches:
+            (other if by_other else store).append("s", events, expected_version=-1)
+
+            assert kept.now() == fold(store.records("s"), Transcript())
+
+
+async def test_it_awaits_too(tmp_path):
+    async with AsyncStateStore(tmp_path) as store:
+        kept = store.keep(Transcript(), "s")
+        before = await kept.now()
+        session = Session.with_id("u", "s")
+        session.add_user_message("hello")
+        await store.save_session(session)
+
+        assert before is None
+        assert [entry.text for entry in await kept.now() or []] == ["", "hello"]
