@@ -13,12 +13,16 @@ from journal.errors import (
     JournalError,
     JournalWarning,
     MissingExtraError,
+    NondeterminismError,
+    OutcomeUnknownError,
     OwnerMismatchError,
+    RecordedError,
     SealError,
     SessionNotFoundError,
     VersionConflictError,
 )
 from journal.handle import ANY
+from journal.live import AsyncLiveSession, LiveSession, UnfinishedCall
 from journal.search import SearchHit, SearchPage
 from journal.store import StateStore
 from journal.trail import Followed
@@ -27,6 +31,7 @@ from projections import AgentResponse, Change, Projection, Record, Session, Sess
 __all__ = [
     "ANY",
     "AgentResponse",
+    "AsyncLiveSession",
     "AsyncStateStore",
     "Change",
     "CorruptRecordError",
@@ -39,10 +44,14 @@ __all__ = [
     "JournalClosedError",
     "JournalError",
     "JournalWarning",
+    "LiveSession",
     "MissingExtraError",
+    "NondeterminismError",
+    "OutcomeUnknownError",
     "OwnerMismatchError",
     "Projection",
     "Record",
+    "RecordedError",
     "SealError",
     "SearchHit",
     "SearchPage",
@@ -51,6 +60,7 @@ __all__ = [
     "SessionPage",
     "SessionSummary",
     "StateStore",
+    "UnfinishedCall",
     "UserMessage",
     "VersionConflictError",
 ]

@@ -20,6 +20,7 @@ from journal.erase import Erasure
 from journal.follow import Checkpoints, OnError
 from journal.handle import ANY
 from journal.kept import Kept
+from journal.live import AsyncLiveSession, OnUnknown
 from journal.note import SigningKey
 from journal.retention import Pruned
 from journal.seal import Seal
@@ -115,6 +116,15 @@ class AsyncStateStore:
     async def get_or_create_session(self, user_id: str, session_id: str | None = None) -> Session:
         """As StateStore.get_or_create_session."""
         return await self._in_thread(self._store.get_or_create_session, user_id, session_id)
+
+    def open_session(
+        self, session_id: str, *, user_id: str | None = None, on_unknown: OnUnknown = "ask"
+    ) -> AsyncLiveSession:
+        """As StateStore.open_session, to use in an `async with`."""
+        return AsyncLiveSession(
+            lambda: self._store.open_session(session_id, user_id=user_id, on_unknown=on_unknown),
+            self._in_thread,
+        )
 
     async def delete_session(self, session_id: str, *, why: str | None = None) -> bool:
         """As StateStore.delete_session."""

@@ -17,16 +17,60 @@ class SessionNotFoundError(JournalError, LookupError):
 class VersionConflictError(JournalError):
     """The writer had not seen the latest version; nothing was written."""
 
-    def __init__(self, session_id: str, version: int, expected: int) -> None:
+    def __init__(self, session_id: str, version: int, expected: int, what: str | None = None) -> None:
         found = f"is at version {version}, expected {expected}"
         if version == expected:
             found = f"is at version {version}, but not the one that was loaded: deleted or rewritten since"
+        if what is not None:
+            found = f"is at version {version}: since it was looked at, another writer set {what}"
         super().__init__(
             f"session {session_id!r} {found}; nothing was written. Load it again, decide again, retry."
         )
         self.session_id = session_id
         self.version = version
         self.expected = expected
+
+
+class OutcomeUnknownError(JournalError):
+    """A tool was called, and then the program ended before its outcome was on record: it may have run."""
+
+    def __init__(self, session_id: str, call_id: str, name: str, version: int) -> None:
+        super().__init__(
+            f"session {session_id!r}, record {version}: the tool {name!r} was called as {call_id!r} and its "
+            "outcome is unknown: it may have run. Find out, then say so with `settle`, or open the session "
+            "with on_unknown='retry' or 'fail'."
+        )
+        self.session_id = session_id
+        self.call_id = call_id
+        self.name = name
+        self.version = version
+
+
+class NondeterminismError(JournalError):
+    """A step was asked for with other arguments than the ones on record; it did not run."""
+
+    def __init__(self, key: str, recorded: object, asked: object) -> None:
+        super().__init__(
+            f"{key} is on record with the arguments {recorded!r}, and was asked for with {asked!r}; it did "
+            "not run. A step's arguments may depend only on messages and on results of earlier steps; give "
+            "steps that run side by side, or another piece of work, a `scope` of their own."
+        )
+        self.key = key
+        self.recorded = recorded
+        self.asked = asked
+
+
+class RecordedError(JournalError):
+    """A step or a tool failed in an earlier run; this is its error, from the record. It did not run again.
+
+    An error of a built-in type, as ValueError, comes back as that type instead.
+    """
+
+    def __init__(self, name: str, error_type: str, error: str) -> None:
+        super().__init__(f"{name} failed in an earlier run with {error_type}: {error}")
+        self.name = name
+        self.error_type = error_type
+        self.error = error
 
 
 class OwnerMismatchError(JournalError):
@@ -144,7 +188,7 @@ class JournalClosedError(JournalError):
     """The store was closed, or it was opened before a fork of the process."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"{reason}; nothing was written. Open a new StateStore.")
+        super().__init__(f"{reason}; nothing was written. Open it anew.")
 
 
 class JournalWarning(UserWarning):

@@ -37,6 +37,7 @@ from journal.history import records_after, version_at
 from journal.kept import Kept
 from journal.layout import Layout
 from journal.lineage import family
+from journal.live import LiveSession, OnUnknown
 from journal.log import Log
 from journal.marks import Marks
 from journal.mounts import refuse_network
@@ -217,6 +218,26 @@ class StateStore:
             except VersionConflictError:
                 continue  # another writer created it meanwhile: it is there now
             return created
+
+    def open_session(
+        self, session_id: str, *, user_id: str | None = None, on_unknown: OnUnknown = "ask"
+    ) -> LiveSession:
+        """The session for an agent's loop, to use in a `with`: each call is on record when it returns.
+
+        With a `user_id`, a session that is not there is created. `on_unknown`: what is to become of a tool
+        call that was begun and has no outcome, when `run_tool` comes to it again: "ask" raises
+        OutcomeUnknownError, "retry" runs it again, "fail" records that it failed; or a function of the
+        UnfinishedCall that returns one of these.
+
+        Raises SessionNotFoundError, OwnerMismatchError, CorruptRecordError.
+        """
+        if not callable(on_unknown) and on_unknown not in ("ask", "retry", "fail"):
+            raise ValueError(f"on_unknown is 'ask', 'retry', 'fail' or a function, not {on_unknown!r}")
+        if user_id is not None:
+            self.get_or_create_session(user_id, session_id)
+        elif not self._handles.of(session_id).exists():
+            raise SessionNotFoundError(session_id, "give its user_id to create it")
+        return LiveSession(self._handles, self._acting, session_id, on_unknown)
 
     def delete_session(self, session_id: str, *, why: str | None = None) -> bool:
         """Remove a session's journal and snapshot; True if it was there.

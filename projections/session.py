@@ -306,8 +306,8 @@ class Session:
     def _change(self, event: Event, at: datetime) -> None:
         if self._unsaved is None:
             raise RuntimeError(
-                f"session {self.id!r} was lent by update_session_with and is saved; "
-                "load it to change it again"
+                f"this session {self.id!r} can be read only: `load_session` gives one to change, and a live "
+                "session has methods of its own"
             )
         self._unsaved.append(Change(event=event, at=at))
         apply_event(self, event, at)

@@ -1,5 +1,7 @@
 """A kept projection says at each call what a fold of the whole journal says."""
 
+import asyncio
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -101,13 +103,14 @@ def test_it_equals_a_fold_whoever_writes(batches):
             assert kept.now() == fold(store.records("s"), Transcript())
 
 
-async def test_it_awaits_too(tmp_path):
-    async with AsyncStateStore(tmp_path) as store:
-        kept = store.keep(Transcript(), "s")
-        before = await kept.now()
-        session = Session.with_id("u", "s")
-        session.add_user_message("hello")
-        await store.save_session(session)
+def test_it_awaits_too(tmp_path):
+    async def main():
+        async with AsyncStateStore(tmp_path) as store:
+            kept = store.keep(Transcript(), "s")
+            before = await kept.now()
+            session = Session.with_id("u", "s")
+            session.add_user_message("hello")
+            await store.save_session(session)
+            return before, [entry.text for entry in await kept.now() or []]
 
-        assert before is None
-        assert [entry.text for entry in await kept.now() or []] == ["", "hello"]
+    assert asyncio.run(main()) == (None, ["", "hello"])

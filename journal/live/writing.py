@@ -1,0 +1,142 @@
+"""What all parts of a live session share: what it has seen, and how one more event goes on record."""
+
+from typing import Final
+
+from msgspec import structs
+
+from journal.acting import Acting
+from journal.chain import header_and_chain
+from journal.errors import (
+    InvalidEventError,
+    JournalClosedError,
+    SessionNotFoundError,
+    VersionConflictError,
+)
+from journal.handle import ANY, Handle
+from journal.handles import Handles
+from journal.live.recall import Recall
+from journal.record import decode_record
+from projections.conflicts import HISTORY, touches
+from projections.document import Json
+from projections.events import (
+    AgentResponseAdded,
+    Change,
+    CustomEvent,
+    Erased,
+    Event,
+    Record,
+    StepFinished,
+    ToolReturned,
+    UsageRecorded,
+)
+from projections.messages import utc_now
+from projections.session import Session
+
+# What happened whatever became of the session meanwhile: it is never refused, or it would be lost.
+_HAPPENED: Final = (ToolReturned, StepFinished, UsageRecorded)
+
+
+class LiveWriter:
+    """Sees one session, and appends to it what commutes with what others did meanwhile."""
+
+    def __init__(self, handles: Handles, acting: Acting, session_id: str) -> None:
+        self.id = session_id
+        self._handles, self._acting = handles, acting
+        self._recall = Recall(handles, session_id)
+        self._state: Session | None = None
+        # What this session has seen, and what others set since `state` was last looked at.
+        self._version, self._chain = 0, b""
+        self._touched: set[str] = set()
+        self._is_closed = False
+        self.user_id = self.state.user_id
+
+    @property
+    def state(self) -> Session:
+        """The session as it is now, others' records included. To read: changes go through this object.
+
+        The same object until something changes. Raises SessionNotFoundError where it was deleted.
+        """
+        handle = self._handle()
+        with handle.log.using:
+            now = handle.read()
+            if now is None:
+                raise SessionNotFoundError(self.id, "it was deleted while it was open")
+            seen = self._state
+            if seen is None or (seen.version, seen._chain) != (now.version, now._chain):
+                seen = self._state = now.copy()
+                seen._unsaved = None
+            self._version, self._chain = now.version, now._chain or b""
+            self._touched.clear()
+            return seen
+
+    @property
+    def version(self) -> int:
+        """The version that was last seen or written here."""
+        return self._version
+
+    def _handle(self) -> Handle:
+        if self._is_closed:
+            raise JournalClosedError(f"the live session {self.id!r} was closed")
+        return self._handles.of(self.id)
+
+    def _add(self, event: Event, *, key: str | None = None) -> int:
+        """Put one event on record, on top of what others wrote, if it commutes with that."""
+        return self._add_change(Change(event=event, at=utc_now(), key=key))
+
+    def _add_change(self, change: Change) -> int:
+        event, key = change.event, change.key
+        handle = self._handle()
+        with handle.log.exclusive:
+            self._look(handle)
+            if key is not None:
+                self._recall.catch_up()
+                if (there := self._recall.keyed(key)) is not None:
+                    return self._same(there, event, key)
+            if not isinstance(event, _HAPPENED):
+                self._refuse_conflict(handle, HISTORY)
+                self._refuse_conflict(handle, touches(event))
+            by, cause = self._acting.now()
+            self._version = handle.append([change], ANY, by=by, cause=cause)
+            self._chain = handle.log.chain
+            return self._version
+
+    def _refuse_conflict(self, handle: Handle, what: str | None) -> None:
+        if what in self._touched:
+            raise VersionConflictError(self.id, handle.log.version, self._version, what)
+
+    def _look(self, handle: Handle) -> None:
+        """Under the lock: note what others wrote since this session last looked."""
+        log = handle.log
+        state, _ = handle._begin()
+        if not state.id:
+            raise SessionNotFoundError(self.id, "it was deleted while it was open")
+        if state._chain == self._chain:
+            return
+        if self._version:
+            lines = log.lines_after(self._version - 1)
+            if not lines or header_and_chain(lines[0])[1] != self._chain:
+                raise VersionConflictError(self.id, log.version, self._version)  # another session by now
+            others = [decode_record(line).event for line in lines[1:]]
+            self._touched.update(what for what in map(touches, others) if what is not None)
+            if HISTORY in self._touched:
+                return  # what was seen is not what this one goes on from
+        self._version, self._chain = log.version, log.chain
+
+    def _same(self, there: Record, event: Event, key: str) -> int:
+        redact = self._handle()._setting.redact
+        asked = event if redact is None else redact(event)
+        if isinstance(asked, AgentResponseAdded) and isinstance(there.event, AgentResponseAdded):
+            asked = structs.replace(asked, timestamp=there.event.timestamp)  # it may be answered anew
+        if there.event != asked and not isinstance(there.event, Erased):
+            raise InvalidEventError(
+                f"the key {key!r} stands on record {there.seq} of session {self.id!r} with another content"
+            )
+        return there.seq
+
+    def _redacted(self, arguments: Json) -> Json:
+        """The arguments as the store has them on record, where it hides some of what they say."""
+        redact = self._handle()._setting.redact
+        if redact is None:
+            return arguments
+        hidden = redact(CustomEvent(name="", data=arguments))
+        return hidden.data if isinstance(hidden, CustomEvent) else arguments
