@@ -21,6 +21,7 @@ from journal.follow import Checkpoints, OnError
 from journal.handle import ANY
 from journal.kept import Kept
 from journal.live import AsyncLiveSession, OnUnknown
+from journal.live.replay import Agent, Replayed
 from journal.note import SigningKey
 from journal.retention import Pruned
 from journal.seal import Seal
@@ -125,6 +126,12 @@ class AsyncStateStore:
             lambda: self._store.open_session(session_id, user_id=user_id, on_unknown=on_unknown),
             self._in_thread,
         )
+
+    async def replay(
+        self, session_id: str, agent: Agent, *, until: int | None = None, new_id: str | None = None
+    ) -> Replayed:
+        """As StateStore.replay, in a worker thread; a coroutine function runs there, in a loop of its own."""
+        return await self._in_thread(self._store.replay, session_id, agent, until=until, new_id=new_id)
 
     async def delete_session(self, session_id: str, *, why: str | None = None) -> bool:
         """As StateStore.delete_session."""

@@ -38,6 +38,7 @@ from journal.kept import Kept
 from journal.layout import Layout
 from journal.lineage import family
 from journal.live import LiveSession, OnUnknown
+from journal.live.replay import Agent, Ground, Replayed, replay
 from journal.log import Log
 from journal.marks import Marks
 from journal.mounts import refuse_network
@@ -238,6 +239,25 @@ class StateStore:
         elif not self._handles.of(session_id).exists():
             raise SessionNotFoundError(session_id, "give its user_id to create it")
         return LiveSession(self._handles, self._acting, session_id, on_unknown)
+
+    def replay(
+        self, session_id: str, agent: Agent, *, until: int | None = None, new_id: str | None = None
+    ) -> Replayed:
+        """Run an agent's program against the record: it answers in place of tools and of the model.
+
+        `agent` is called with a live session that writes nothing: `run_tool`, `@live.tool` and `step` give
+        what is on record, and their functions do not run. What the program does is compared with the record,
+        in order; the first difference ends it, and is the result's `divergence`. Messages of the user that it
+        does not add itself are there. It is called again for each turn that it leaves to another call.
+
+        `until`: at this version the record ends, and the program goes on for real, in a fork of the session
+        (`new_id`, drawn unless given): what would have become of it. `agent` may be a coroutine function.
+
+        Raises what `agent` raises; InvalidEventError for a block of `with live.tool_call`, which nothing can
+        keep from running; SessionNotFoundError, CorruptRecordError.
+        """
+        ground = Ground(self._handles, self._acting, self.records, self.fork)
+        return replay(ground, session_id, agent, until, new_id)
 
     def delete_session(self, session_id: str, *, why: str | None = None) -> bool:
         """Remove a session's journal and snapshot; True if it was there.

@@ -27,7 +27,7 @@ def test_both_faces_have_the_same_names():
     assert public(LiveSession).keys() == public(AsyncLiveSession).keys()
 
 
-@pytest.mark.parametrize("name", sorted({*public(LiveSession)} - {"state", "tool"}))
+@pytest.mark.parametrize("name", sorted({*public(LiveSession)} - {"state"}))
 def test_both_faces_have_the_same_parameters(name):
     one, other = public(LiveSession)[name], public(AsyncLiveSession)[name]
     if isinstance(one, property):

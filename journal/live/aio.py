@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 from journal.live.outcome import Decode, Encode, as_json
 from journal.live.session import LiveSession
 from journal.live.steps import Claim
-from journal.live.tools import ToolCall, UnfinishedCall
+from journal.live.tools import ToolCall, UnfinishedCall, name_of
 from projections.document import Json
 from projections.messages import AgentResponse
 from projections.session import Session
@@ -150,27 +150,35 @@ class AsyncLiveSession:
     ) -> Any:
         """As LiveSession.run_tool; `function` may be a coroutine function."""
         given = dict(arguments or {})
+        return await self._run_call(
+            name, given, functools.partial(function, **given), call_id, encode, decode
+        )
+
+    async def _run_call(
+        self,
+        name: str,
+        given: Mapping[str, Any],
+        function: Callable[[], Any],
+        call_id: str | None = None,
+        encode: Encode | None = None,
+        decode: Decode | None = None,
+    ) -> Any:
         call, done = await self._call(self._live._recall_call, name, given, call_id)
         if done is not None:
             return done.result(decode)
         async with AsyncToolCall(call, self._in_thread):
-            result = await self._run(functools.partial(function, **given))
-            call.result = as_json(result, encode, f"what the tool {name!r} gave")
+            call.result = as_json(await self._run(function), encode, f"what the tool {name!r} gave")
         return call.result if decode is None else decode(call.result)
 
-    def tool(self, function: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
-        """As LiveSession.tool, for a coroutine function."""
+    def tool(self, function: Callable[P, Any]) -> Callable[P, Coroutine[Any, Any, Any]]:
+        """As LiveSession.tool; `function` may be a coroutine function."""
         signature = inspect.signature(function)
 
         @functools.wraps(function)
-        async def recorded(*args: P.args, **kwargs: P.kwargs) -> T:
-            bound = signature.bind(*args, **kwargs)
-            name = getattr(function, "__name__", repr(function))
-            given = as_json(bound.arguments, None, f"the arguments of {name!r}")
-            async with self.tool_call(name, given) as call:
-                result = await function(*args, **kwargs)
-                call.result = as_json(result, None, f"what the tool {name!r} gave")
-            return result
+        async def recorded(*args: P.args, **kwargs: P.kwargs) -> Any:
+            given = signature.bind(*args, **kwargs).arguments
+            call = functools.partial(function, *args, **kwargs)
+            return await self._run_call(name_of(function), given, call)
 
         return recorded
 

@@ -92,9 +92,13 @@ class LiveSteps(LiveWriter):
             self._recall.catch_up()
             if self._turn is None:
                 self._turn = self._recall.turn
-            scope = claim.scope or (self._turn if claim.turn is None else claim.turn)
-            step = Step(f"step:{scope}/{name}#{claim.number}", name, arguments)
+            step = Step(self._key(claim, name), name, arguments)
             return step, self._ended(step)
+
+    def _key(self, claim: Claim, name: str) -> str:
+        turn = self._turn if claim.turn is None else claim.turn
+        place = f"turn:{turn}" if claim.scope is None else f"scope:{claim.scope}"
+        return f"{place}/{name}#{claim.number}"
 
     def _ended(self, step: Step) -> Event | None:
         if (record := self._recall.keyed(step.key)) is None:

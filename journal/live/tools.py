@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from time import perf_counter
 from types import TracebackType
-from typing import Any, Final, Literal, NamedTuple, ParamSpec, Self, TypeAlias, TypeVar
+from typing import Any, Final, Literal, NamedTuple, ParamSpec, Self, TypeAlias
 
 from journal.errors import InvalidEventError, OutcomeUnknownError
 from journal.live.outcome import Decode, Encode, as_json, check_same, recorded_error
@@ -17,7 +17,6 @@ from projections.events import Change, Event, Record, ToolCalled, ToolReturned
 from projections.messages import utc_now
 
 P = ParamSpec("P")
-T = TypeVar("T")
 
 
 class UnfinishedCall(NamedTuple):
@@ -74,28 +73,35 @@ class LiveTools(LiveWriter):
         is on record with another name or other arguments.
         """
         given = dict(arguments or {})
+        return self._run(name, given, lambda: function(**given), call_id, encode, decode)
+
+    def _run(
+        self,
+        name: str,
+        given: Mapping[str, Any],
+        function: Callable[[], Any],
+        call_id: str | None = None,
+        encode: Encode | None = None,
+        decode: Decode | None = None,
+    ) -> Any:
         call, done = self._recall_call(name, given, call_id)
         if done is not None:
             return done.result(decode)
         with call:
-            call.result = as_json(function(**given), encode, f"what the tool {name!r} gave")
+            call.result = as_json(function(), encode, f"what the tool {name!r} gave")
         return call.result if decode is None else decode(call.result)
 
-    def tool(self, function: Callable[P, T]) -> Callable[P, T]:
+    def tool(self, function: Callable[P, Any]) -> Callable[P, Any]:
         """A function whose calls are recorded as tool calls, under its name: `@live.tool`.
 
-        What it returns, and is called with, must be JSON, or what msgspec makes JSON of.
+        What it is called with must be JSON, or what msgspec makes JSON of; what it returns comes back so.
         """
         signature = inspect.signature(function)
 
         @functools.wraps(function)
-        def recorded(*args: P.args, **kwargs: P.kwargs) -> T:
-            bound = signature.bind(*args, **kwargs)
-            name = function.__name__
-            with self.tool_call(name, as_json(bound.arguments, None, f"the arguments of {name!r}")) as call:
-                result = function(*args, **kwargs)
-                call.result = as_json(result, None, f"what the tool {name!r} gave")
-            return result
+        def recorded(*args: P.args, **kwargs: P.kwargs) -> Any:
+            given = signature.bind(*args, **kwargs).arguments
+            return self._run(name_of(function), given, lambda: function(*args, **kwargs))
 
         return recorded
 
@@ -125,10 +131,10 @@ class LiveTools(LiveWriter):
             return [_unfinished(record) for record in self._recall.unfinished()]
 
     def _recall_call(
-        self, name: str, given: dict[str, Any], call_id: str | None
-    ) -> "tuple[ToolCall, _Done | None]":
+        self, name: str, given: Mapping[str, Any], call_id: str | None
+    ) -> "tuple[ToolCall, Done | None]":
         """The call, and if it is on record what came of it; None where it may run."""
-        call = self.tool_call(name, as_json(given, None, f"the arguments of {name!r}"), call_id=call_id)
+        call = self.tool_call(name, as_json(dict(given), None, f"the arguments of {name!r}"), call_id=call_id)
         if call_id is None:
             return call, None
         with self._handle().log.exclusive:
@@ -141,7 +147,7 @@ class LiveTools(LiveWriter):
             recorded, asked = [event.name, event.arguments], [name, self._redacted(call.arguments)]
             check_same(f"the call {call_id!r}", recorded, asked)
             if found.returned is not None:
-                return call, _Done(name, found.returned.event)
+                return call, Done(name, found.returned.event)
             policy = self._on_unknown
             if callable(policy):
                 policy = policy(_unfinished(found.called))
@@ -152,7 +158,7 @@ class LiveTools(LiveWriter):
                 return call, None
             failed = ToolReturned(call_id=call_id, result=_UNKNOWN, is_error=True)
             self._end_call(found.called.id, failed)
-            return call, _Done(name, failed)
+            return call, Done(name, failed)
 
     def _begin_call(self, event: ToolCalled) -> str:
         """Put on record that a tool is called; the id of that record."""
@@ -213,13 +219,18 @@ class ToolCall:
         self._live._end_call(self.begun, event)
 
 
+def name_of(function: Callable[..., Any]) -> str:
+    """What a function is called, on record."""
+    return getattr(function, "__name__", type(function).__name__)
+
+
 def _unfinished(record: Record) -> UnfinishedCall:
     event = record.event
     assert isinstance(event, ToolCalled)
     return UnfinishedCall(event.call_id, event.name, event.arguments, record.seq, record.at, record.by)
 
 
-class _Done(NamedTuple):
+class Done(NamedTuple):
     """How a call of an earlier run ended."""
 
     name: str
