@@ -1,10 +1,11 @@
 """The campaigns with real processes and file systems: each notices a promise that is broken on purpose."""
 
 import os
+import time
 from random import Random
 
 import pytest
-from crash import faults, follow, full, kill, soak, tracing, writers
+from crash import agents, clerk, faults, follow, full, kill, soak, tracing, writers
 from crash.campaign import Campaign
 from crash.crew import Crew, Failed
 from crash.deeds import own_document, own_session
@@ -547,3 +548,31 @@ def test_a_full_disk_takes_what_there_is_room_for(tmp_path):
     assert disk.write(fd, b"x" * 10) == 10
     disk.close(fd)
     assert (tmp_path / "file").stat().st_size == room + 10
+
+
+# Agents
+
+
+class SlowBank(clerk.Office):
+    """A bank whose answer takes long: most kills come when the payment is made, and nobody knows it yet."""
+
+    def send_payment(self, reference, amount):
+        paid = super().send_payment(reference, amount)
+        time.sleep(0.02)
+        return paid
+
+
+def test_an_agent_is_killed_a_few_times(tmp_path):
+    few = campaign(tmp_path, 12)
+    agents.run(few, make_office=SlowBank)
+
+    assert few.breaches == []
+    assert few.figures["kills"] >= 10
+    assert few.figures["agents that finished"] >= 1
+
+
+def test_an_agent_that_pays_again_what_it_does_not_know_is_noticed(tmp_path):
+    careless = campaign(tmp_path, 30)
+    agents.run(careless, knows_the_bank=False, make_office=SlowBank)
+
+    assert any("paid twice" in breach for breach in careless.breaches)

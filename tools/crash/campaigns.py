@@ -19,6 +19,7 @@ CAMPAIGNS: dict[str, tuple[int | None, float]] = {
     "flips": (60_000, 60.0),
     "simulate": (100_000, 600.0),
     "kill": (50, 20.0),
+    "agents": (40, 20.0),
     "faults": (250, 15.0),
     "full": (500, 15.0),
     "writers": (5_000, 15.0),
