@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 from journal.handle import Handle
 from journal.handles import Handles
 from journal.log import Log
+from journal.reader import lines
 from journal.record import decode_record
 from projections.events import Record
 from projections.projection import Projection
@@ -20,24 +21,31 @@ class UpToDate(ABC):
     def __init__(self, handles: Handles, session_id: str) -> None:
         self.session_id = session_id
         self._handles = handles
-        self._version = 0  # what was taken in
+        self._end = 0  # to which byte it was taken in
         self._read: tuple[Log, int] | None = None  # of which log, and of which file that it had open
 
     def catch_up(self) -> Handle:
         """Take in what is new; return the session's handle. Takes no file lock. Raises CorruptRecordError."""
         handle = self._handles.of(self.session_id)
-        log = handle.log
-        with log.using:
+        with handle.log.using:
             handle.read()
-            known, self._read = self._read, None  # until all is taken in
-            # A log that was closed and opened again is another one: that costs a pass, and leaves no doubt.
-            if known == (log, log.incarnation) and 0 < self._version <= log.version:
-                for line in log.lines_after(self._version):
-                    self._take(line)
-            else:
-                self._begin(handle)
-            self._read, self._version = (log, log.incarnation), log.version
+            self.take_in(handle)
         return handle
+
+    def take_in(self, handle: Handle) -> None:
+        """As catch_up, for a handle that was brought up to date this moment, inside a `with` of its log."""
+        log = handle.log
+        known, self._read = self._read, None  # until all is taken in
+        # A log that was closed and opened again is another one: that costs a pass, and leaves no doubt.
+        if known is None or known[0] is not log or known[1] != log.incarnation or not self._end:
+            self._begin(handle)
+        elif log.offset > self._end:
+            assert log.fd is not None
+            for offset, line in lines(log.disk, log.fd, self._end):
+                if offset >= log.offset:
+                    break  # it came this moment, and nobody has checked it
+                self._take(line)
+        self._read, self._end = (log, log.incarnation), log.offset
 
     @abstractmethod
     def _begin(self, handle: Handle) -> None:

@@ -1,10 +1,10 @@
 """What a step or a tool was asked and gave, as JSON: how it goes on record, and comes back from there."""
 
 import builtins
-import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -62,16 +62,30 @@ def check_same(what: str, recorded: Json, asked: Json) -> None:
 def as_json(value: Any, encode: Encode | None, what: str) -> Json:
     """A value as JSON: dataclasses, Structs, times, sets and the like as msgspec writes them."""
     try:
-        made = value if encode is None else encode(value)
-        if made is None or isinstance(made, str | bool):
-            return made
-        # Through text: a tuple comes back as a list, now as later, and NaN does not come through.
-        found: Json = json.loads(json.dumps(msgspec.to_builtins(made, str_keys=True), allow_nan=False))
+        return _plain(value if encode is None else encode(value))
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidEventError(
             f"{what} is no JSON: {error}; give the step `encode` and `decode`, and arguments that are JSON"
         ) from None
-    return found
+
+
+def _plain(value: Any) -> Json:
+    """A value as it will come back: a tuple is a list, today as after a restart."""
+    if value is None or isinstance(value, str | bool | int):
+        return value if type(value) in _SCALARS else _plain(msgspec.to_builtins(value))
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{value} is not JSON")
+        return float(value)
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, dict) and all(type(key) is str for key in value):
+        return {key: _plain(each) for key, each in value.items()}
+    return _plain(msgspec.to_builtins(value, str_keys=True))
+
+
+# What is of a subclass, as an enumeration of texts, msgspec makes plain.
+_SCALARS: Final = (type(None), str, bool, int)
 
 
 def recorded_error(name: str, error_type: str, error: str) -> Exception:

@@ -58,7 +58,7 @@ class Recall(UpToDate):
     def _begin(self, handle: Handle) -> None:
         self._forget()
         log = handle.log
-        if log.fd is None:
+        if log.fd is None or not log.offset:
             return
         for offset, line in lines(log.disk, log.fd, 0):
             if offset >= log.offset:

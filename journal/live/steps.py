@@ -109,10 +109,12 @@ class LiveSteps(LiveWriter):
 
     def _record_step(self, step: Step, event: StepFinished) -> Event:
         """Put a step's end on record. Where another process was faster, its end holds, for both."""
-        with self._handle().log.exclusive:
-            self._recall.catch_up()
+        handle = self._handle()
+        with handle.log.exclusive:
+            self._look(handle)
+            self._recall.take_in(handle)
             if (there := self._ended(step)) is None:
-                self._add_change(Change(event=event, at=utc_now(), key=step.key))
+                self._append(handle, Change(event=event, at=utc_now(), key=step.key))
             return there or event
 
 

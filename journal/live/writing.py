@@ -89,16 +89,19 @@ class LiveWriter:
         with handle.log.exclusive:
             self._look(handle)
             if key is not None:
-                self._recall.catch_up()
+                self._recall.take_in(handle)
                 if (there := self._recall.keyed(key)) is not None:
                     return self._same(there, event, key)
             if not isinstance(event, _HAPPENED):
                 self._refuse_conflict(handle, HISTORY)
                 self._refuse_conflict(handle, touches(event))
-            by, cause = self._acting.now()
-            self._version = handle.append([change], ANY, by=by, cause=cause)
-            self._chain = handle.log.chain
-            return self._version
+            return self._append(handle, change)
+
+    def _append(self, handle: Handle, change: Change) -> int:
+        by, cause = self._acting.now()
+        self._version = handle.append([change], ANY, by=by, cause=cause)
+        self._chain = handle.log.chain
+        return self._version
 
     def _refuse_conflict(self, handle: Handle, what: str | None) -> None:
         if what in self._touched:
