@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Final, Generic, Literal, ParamSpec, Self, TypeVar, overload
 
+from journal.attachments import ATTACH_OVER_BYTES
 from journal.catalog import SessionPage
 from journal.commits import Commits
 from journal.diagnosis import Diagnosis
@@ -63,6 +64,7 @@ class AsyncStateStore:
         snapshots: Literal["auto", "always"] = "auto",
         allow_network: bool = False,
         redact: Redaction | None = None,
+        attach_over_bytes: int = ATTACH_OVER_BYTES,
     ) -> None:
         self._store = StateStore(
             base_path,
@@ -71,6 +73,7 @@ class AsyncStateStore:
             snapshots=snapshots,
             allow_network=allow_network,
             redact=redact,
+            attach_over_bytes=attach_over_bytes,
         )
         self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="journal")
         self._commits = Commits(self._store._handles, self._threads)
@@ -333,6 +336,14 @@ class AsyncStateStore:
     async def session_ids(self) -> list[str]:
         """As StateStore.session_ids."""
         return await self._in_thread(self._store.session_ids)
+
+    async def attach(self, data: bytes, media_type: str = "application/octet-stream") -> Json:
+        """As StateStore.attach."""
+        return await self._in_thread(self._store.attach, data, media_type)
+
+    async def attachment(self, reference: Json) -> bytes:
+        """As StateStore.attachment."""
+        return await self._in_thread(self._store.attachment, reference)
 
     async def save_markdown(self, category: str, name: str, text: str) -> None:
         """As StateStore.save_markdown."""

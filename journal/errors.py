@@ -163,6 +163,10 @@ class UnsafePathError(JournalError, OSError):
         return str(self.args[0])
 
 
+class AttachmentError(JournalError):
+    """An attachment that is not there, was altered, or is too large. What refers to it is whole."""
+
+
 class SealError(JournalError):
     """A seal, or a proof, that cannot be made, or that must not be believed. Nothing was changed."""
 

@@ -19,6 +19,7 @@ class Layout:
         self.catalog = os.path.join(self.internal, "catalog.sqlite3")
         self.search = os.path.join(self.internal, "search.sqlite3")
         self.quarantine = os.path.join(self.internal, "quarantine")
+        self.attachments = os.path.join(self.internal, "attachments")
         self.tombstones = os.path.join(self.internal, "tombstones.jsonl")
 
     def journal(self, session_id: str) -> str:

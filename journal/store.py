@@ -13,12 +13,14 @@ import msgspec
 
 from journal import disk as disks
 from journal.acting import Acting
+from journal.attachments import ATTACH_OVER_BYTES, Attachments
 from journal.catalog import Catalog, SessionPage
 from journal.diagnosis import Diagnosis, diagnose
 from journal.disk import Disk
 from journal.documents import Documents
 from journal.erase import Erasure, content_versions, erase
 from journal.errors import (
+    AttachmentError,
     InvalidEventError,
     JournalError,
     JournalWarning,
@@ -55,6 +57,7 @@ from journal.snapshot import document_json
 from journal.tombstones import Tombstone, read_tombstones
 from journal.trail import Followed
 from journal.verify import Report
+from projections.attachment import attachment_of
 from projections.comparison import Comparison, compare
 from projections.document import Json
 from projections.events import Change, Event, Record, SessionAdopted
@@ -79,6 +82,8 @@ class StateStore:
     allow_network  whether the folder may be on a network file system, where locks and syncs may not hold
     redact      what is hidden before a byte is written: in events, in what a session says (the session is
                 brought up to date), in documents. Not in ids, names, `by` and `key`
+    attach_over_bytes  what of a live session is larger as JSON (a tool's result, a step's) is kept beside
+                the records, and they refer to it
 
     Close it, or use it in a `with`: that brings the snapshots up to date. What was acknowledged is on
     record either way.
@@ -95,6 +100,7 @@ class StateStore:
         snapshots: Literal["auto", "always"] = "auto",
         allow_network: bool = False,
         redact: Redaction | None = None,
+        attach_over_bytes: int = ATTACH_OVER_BYTES,
     ) -> None:
         if durability not in ("disk", "os"):
             raise ValueError(f"durability is 'disk' or 'os', not {durability!r}")
@@ -120,6 +126,7 @@ class StateStore:
         self._questions = Questions(disk, layout, self._handles)
         self._catalog = Catalog(disk, layout, self._marks, self._questions.summarize_each)
         self._search = Search(disk, layout, self._catalog)
+        self._attachments = Attachments(disk, layout, attach_over_bytes)
         self._documents = Documents(disk, layout, durable=durable, redact=redact)
 
     @property
@@ -238,7 +245,7 @@ class StateStore:
             self.get_or_create_session(user_id, session_id)
         elif not self._handles.of(session_id).exists():
             raise SessionNotFoundError(session_id, "give its user_id to create it")
-        return LiveSession(self._handles, self._acting, session_id, on_unknown)
+        return LiveSession(self._handles, self._acting, self._attachments, session_id, on_unknown)
 
     def replay(
         self, session_id: str, agent: Agent, *, until: int | None = None, new_id: str | None = None
@@ -256,7 +263,7 @@ class StateStore:
         Raises what `agent` raises; InvalidEventError for a block of `with live.tool_call`, which nothing can
         keep from running; SessionNotFoundError, CorruptRecordError.
         """
-        ground = Ground(self._handles, self._acting, self.records, self.fork)
+        ground = Ground(self._handles, self._acting, self._attachments, self.records, self.fork)
         return replay(ground, session_id, agent, until, new_id)
 
     def delete_session(self, session_id: str, *, why: str | None = None) -> bool:
@@ -684,6 +691,28 @@ class StateStore:
         """The ids of all sessions, unreadable ones too, sorted."""
         self._handles.check_usable()
         return self._catalog.ids()
+
+    # Attachments
+
+    def attach(self, data: bytes, media_type: str = "application/octet-stream") -> Json:
+        """Keep bytes beside the records, on disk when this returns; the result refers to them in any JSON.
+
+        Put it into an event soon: what no journal refers to may be removed. The same bytes are kept once,
+        whoever attached them. Raises AttachmentError (too many), DurabilityError.
+        """
+        self._handles.check_usable()
+        return self._attachments.put(data, media_type).to_json()
+
+    def attachment(self, reference: Json) -> bytes:
+        """The bytes that a reference in a record stands for, checked against their hash.
+
+        Raises AttachmentError where they are not there or were altered, or where that is no reference.
+        """
+        self._handles.check_usable()
+        found = attachment_of(reference)
+        if found is None:
+            raise AttachmentError(f"{reference!r:.200} is no reference to an attachment")
+        return self._attachments.read(found)
 
     # Documents
 

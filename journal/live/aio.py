@@ -165,7 +165,7 @@ class AsyncLiveSession:
     ) -> Any:
         call, done = await self._call(self._live._recall_call, name, given, call_id)
         if done is not None:
-            return done.result(decode)
+            return await self._call(done.result, self._live._attachments, decode)
         async with AsyncToolCall(call, self._in_thread):
             call.result = as_json(await self._run(function), encode, f"what the tool {name!r} gave")
         return call.result if decode is None else decode(call.result)
@@ -212,7 +212,7 @@ class AsyncLiveSession:
     ) -> Any:
         step, event = await self._call(self._live._recall_step, claim, name, args)
         if event is not None:
-            return step.result_of(event, decode)
+            return await self._call(step.result_of, event, self._live._attachments, decode)
         started = perf_counter()
         try:
             result = await self._run(functools.partial(function, *args))
@@ -221,7 +221,8 @@ class AsyncLiveSession:
             await self._call(self._live._record_step, step, failed)
             raise
         event = step.finished(result, encode, (perf_counter() - started) * 1000)
-        return step.result_of(await self._call(self._live._record_step, step, event), decode)
+        ended = await self._call(self._live._record_step, step, event)
+        return await self._call(step.result_of, ended, self._live._attachments, decode)
 
     def scope(self, name: str) -> AbstractContextManager[None]:
         """As LiveSession.scope, in a plain `with`; it holds for the tasks that are started inside it."""

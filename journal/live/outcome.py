@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from journal.attachments import Attachments
 from journal.errors import InvalidEventError, NondeterminismError, RecordedError
 from projections.difference import same_json
 from projections.document import Json
@@ -25,7 +26,7 @@ class Step:
     name: str
     arguments: Json
 
-    def result_of(self, event: Event, decode: Decode | None) -> Any:
+    def result_of(self, event: Event, attachments: Attachments, decode: Decode | None) -> Any:
         """What the step gave, as its end says. Raises what it raised."""
         if isinstance(event, Erased):
             raise RecordedError(self.key, "Erased", "its result was erased; give the step another scope")
@@ -33,7 +34,8 @@ class Step:
             raise InvalidEventError(f"{self.key!r} is the key of a record that is no such step")
         if event.error_type is not None:
             raise recorded_error(self.key, event.error_type, event.error or "")
-        return event.result if decode is None else decode(event.result)
+        result = attachments.moved_back(event.result)
+        return result if decode is None else decode(result)
 
     def finished(self, result: Any, encode: Encode | None, duration_ms: float) -> StepFinished:
         """The event that tells of its result. Raises InvalidEventError where that is no JSON."""

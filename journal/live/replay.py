@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple, NoReturn
 import msgspec
 
 from journal.acting import Acting
+from journal.attachments import Attachments
 from journal.errors import InvalidEventError
 from journal.event_json import event_type
 from journal.handles import Handles
@@ -100,6 +101,7 @@ class Ground(NamedTuple):
 
     handles: Handles
     acting: Acting
+    attachments: Attachments
     records: Callable[[str], Iterable[Record]]
     fork: Callable[..., Session]
 
@@ -158,7 +160,7 @@ class ReplaySession(LiveSession):
     """A live session whose record answers. It writes nothing, until it goes live in a fork."""
 
     def __init__(self, ground: Ground, session_id: str, until: int | None, new_id: str | None) -> None:
-        super().__init__(ground.handles, ground.acting, session_id, "ask")
+        super().__init__(ground.handles, ground.acting, ground.attachments, session_id, "ask")
         self.divergence: Divergence | None = None
         self.served = 0
         self.fork: str | None = None
@@ -269,7 +271,7 @@ class ReplaySession(LiveSession):
             self._diverge(rest.version if rest else 0, rest.recorded if rest else None, asked)
         self.fork = self._ground.fork(self.id, at=self._until, new_id=self._new_id).id
         turn, counts = self._turn, self._counts
-        super().__init__(self._handles, self._acting, self.fork, "retry")
+        super().__init__(self._handles, self._acting, self._attachments, self.fork, "retry")
         self._turn, self._counts = turn, counts
 
     # What a live session does, answered from the record
@@ -359,7 +361,7 @@ class ReplaySession(LiveSession):
             self.served += 1
             step = Step(key, name, arguments)
             event = record.event
-            if isinstance(event, StepFinished) and not _same(event.arguments, self._redacted(arguments)):
+            if isinstance(event, StepFinished) and not _same(event.arguments, self._as_recorded(arguments)):
                 self._diverge(
                     record.seq,
                     {"step": key, "arguments": event.arguments},

@@ -4,6 +4,7 @@ from types import TracebackType
 from typing import Self
 
 from journal.acting import Acting
+from journal.attachments import Attachments
 from journal.errors import InvalidEventError
 from journal.handle import ANY
 from journal.handles import Handles
@@ -39,8 +40,15 @@ class LiveSession(LiveTools, LiveSteps):
     Each method that writes returns the session's new version, and raises as `StateStore.append`.
     """
 
-    def __init__(self, handles: Handles, acting: Acting, session_id: str, on_unknown: OnUnknown) -> None:
-        super().__init__(handles, acting, session_id)
+    def __init__(
+        self,
+        handles: Handles,
+        acting: Acting,
+        attachments: Attachments,
+        session_id: str,
+        on_unknown: OnUnknown,
+    ) -> None:
+        super().__init__(handles, acting, attachments, session_id)
         self._on_unknown = on_unknown
         self._turn = None
         self._counts = {}

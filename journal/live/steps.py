@@ -49,7 +49,7 @@ class LiveSteps(LiveWriter):
         """
         step, event = self._recall_step(self._claim(name), name, args)
         if event is not None:
-            return step.result_of(event, decode)
+            return step.result_of(event, self._attachments, decode)
         started = perf_counter()
         try:
             result = function(*args)
@@ -57,7 +57,7 @@ class LiveSteps(LiveWriter):
             self._record_step(step, step.failed(error, (perf_counter() - started) * 1000))
             raise
         event = step.finished(result, encode, (perf_counter() - started) * 1000)
-        return step.result_of(self._record_step(step, event), decode)
+        return step.result_of(self._record_step(step, event), self._attachments, decode)
 
     @contextlib.contextmanager
     def scope(self, name: str) -> Iterator[None]:
@@ -104,7 +104,7 @@ class LiveSteps(LiveWriter):
         if (record := self._recall.keyed(step.key)) is None:
             return None
         if isinstance(record.event, StepFinished):
-            check_same(step.key, record.event.arguments, self._redacted(step.arguments))
+            check_same(step.key, record.event.arguments, self._as_recorded(step.arguments))
         return record.event
 
     def _record_step(self, step: Step, event: StepFinished) -> Event:

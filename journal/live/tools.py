@@ -9,6 +9,7 @@ from time import perf_counter
 from types import TracebackType
 from typing import Any, Final, Literal, NamedTuple, ParamSpec, Self, TypeAlias
 
+from journal.attachments import Attachments
 from journal.errors import InvalidEventError, OutcomeUnknownError
 from journal.live.outcome import Decode, Encode, as_json, check_same, recorded_error
 from journal.live.writing import LiveWriter
@@ -86,7 +87,7 @@ class LiveTools(LiveWriter):
     ) -> Any:
         call, done = self._recall_call(name, given, call_id)
         if done is not None:
-            return done.result(decode)
+            return done.result(self._attachments, decode)
         with call:
             call.result = as_json(function(), encode, f"what the tool {name!r} gave")
         return call.result if decode is None else decode(call.result)
@@ -144,7 +145,7 @@ class LiveTools(LiveWriter):
                 return call, None
             event = found.called.event
             assert isinstance(event, ToolCalled)
-            recorded, asked = [event.name, event.arguments], [name, self._redacted(call.arguments)]
+            recorded, asked = [event.name, event.arguments], [name, self._as_recorded(call.arguments)]
             check_same(f"the call {call_id!r}", recorded, asked)
             if found.returned is not None:
                 return call, Done(name, found.returned.event)
@@ -236,14 +237,15 @@ class Done(NamedTuple):
     name: str
     event: Event
 
-    def result(self, decode: Decode | None) -> Any:
+    def result(self, attachments: Attachments, decode: Decode | None) -> Any:
         """What the tool gave. Raises what it raised."""
         if not isinstance(self.event, ToolReturned):
             raise recorded_error(self.name, "Erased", "its result was erased")
         if self.event.is_error:
             kind, _, message = str(self.event.result).partition(": ")
             raise recorded_error(self.name, kind, message)
-        return self.event.result if decode is None else decode(self.event.result)
+        result = attachments.moved_back(self.event.result)
+        return result if decode is None else decode(result)
 
 
 _UNKNOWN: Final = "OutcomeUnknown: the program ended while it ran"

@@ -5,6 +5,7 @@ from typing import Final
 from msgspec import structs
 
 from journal.acting import Acting
+from journal.attachments import Attachments
 from journal.chain import header_and_chain
 from journal.errors import (
     InvalidEventError,
@@ -26,12 +27,20 @@ from projections.events import (
     Event,
     Record,
     StepFinished,
+    ToolCalled,
     ToolReturned,
     UsageRecorded,
 )
 from projections.messages import utc_now
 from projections.session import Session
 
+# The parts of events that may be too large for a record.
+_MAY_BE_LARGE: Final[dict[type, tuple[str, ...]]] = {
+    ToolCalled: ("arguments",),
+    ToolReturned: ("result",),
+    StepFinished: ("arguments", "result"),
+    CustomEvent: ("data",),
+}
 # What happened whatever became of the session meanwhile: it is never refused, or it would be lost.
 _HAPPENED: Final = (ToolReturned, StepFinished, UsageRecorded)
 
@@ -39,9 +48,9 @@ _HAPPENED: Final = (ToolReturned, StepFinished, UsageRecorded)
 class LiveWriter:
     """Sees one session, and appends to it what commutes with what others did meanwhile."""
 
-    def __init__(self, handles: Handles, acting: Acting, session_id: str) -> None:
+    def __init__(self, handles: Handles, acting: Acting, attachments: Attachments, session_id: str) -> None:
         self.id = session_id
-        self._handles, self._acting = handles, acting
+        self._handles, self._acting, self._attachments = handles, acting, attachments
         self._recall = Recall(handles, session_id)
         self._state: Session | None = None
         # What this session has seen, and what others set since `state` was last looked at.
@@ -98,6 +107,15 @@ class LiveWriter:
             return self._append(handle, change)
 
     def _append(self, handle: Handle, change: Change) -> int:
+        payloads = self._move_out(change)
+        if not payloads:
+            return self._append_small(handle, change)
+        with self._attachments.held():  # until the record is there that refers to them
+            for data in payloads:
+                self._attachments.put(data, "application/json")
+            return self._append_small(handle, change)
+
+    def _append_small(self, handle: Handle, change: Change) -> int:
         by, cause = self._acting.now()
         self._version = handle.append([change], ANY, by=by, cause=cause)
         self._chain = handle.log.chain
@@ -136,10 +154,28 @@ class LiveWriter:
             )
         return there.seq
 
-    def _redacted(self, arguments: Json) -> Json:
-        """The arguments as the store has them on record, where it hides some of what they say."""
+    def _move_out(self, change: Change) -> list[bytes]:
+        """Put references in the place of what is too large for a record; return the bytes of that."""
+        fields = _MAY_BE_LARGE.get(type(change.event), ())
+        if not any(self._attachments.is_large(getattr(change.event, name)) for name in fields):
+            return []
         redact = self._handle()._setting.redact
-        if redact is None:
-            return arguments
-        hidden = redact(CustomEvent(name="", data=arguments))
-        return hidden.data if isinstance(hidden, CustomEvent) else arguments
+        event = change.event if redact is None else redact(change.event)  # before anything is on disk
+        small: dict[str, Json] = {}
+        payloads = []
+        for name in fields:
+            value = getattr(event, name)
+            if self._attachments.is_large(value):
+                small[name], data = self._attachments.moved_out(value)
+                payloads.append(data)
+        change.event = structs.replace(event, **small)
+        return payloads
+
+    def _as_recorded(self, arguments: Json) -> Json:
+        """The arguments as they are on record, where some of them is hidden there, or too large for it."""
+        redact = self._handle()._setting.redact
+        if redact is not None:
+            hidden = redact(CustomEvent(name="", data=arguments))
+            arguments = hidden.data if isinstance(hidden, CustomEvent) else arguments
+        large = self._attachments.is_large(arguments)
+        return self._attachments.moved_out(arguments)[0] if large else arguments
