@@ -507,9 +507,11 @@ class StateStore:
 
     def _copies_of(self, session_id: str, versions: set[int]) -> dict[str, set[str] | None]:
         """The session, and those that share records with it: with the ids of those that are meant."""
+        relatives = family(self._catalog.origins(), session_id) - {session_id}
+        if not relatives:
+            return {session_id: None}
         ids = {record.id for record in self.records(session_id) if record.seq in versions}
-        relatives = family(self._catalog.origins(), session_id)
-        return {session_id: None} | {each: ids for each in relatives if each != session_id}
+        return {session_id: None} | dict.fromkeys(relatives, ids)
 
     def compare(
         self,
