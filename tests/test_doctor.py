@@ -326,6 +326,8 @@ def test_a_search_index_that_knows_who_is_gone_is_told_and_forgets(folder: Path)
         store.append("b", [said("zanzibar")], expected_version=3)
         store.search("one")
         store.delete_session("b")
+    (folder / "sessions" / "a.json").unlink()  # the journal alone is a session, an empty one is none
+    (folder / "sessions" / "b.jsonl").touch(mode=0o600)
     index = Path(Layout(folder).search)
     before = everything(folder)
     found = remark(folder, "search index")
