@@ -273,6 +273,15 @@ def _begin(database: sqlite3.Connection) -> None:
     database.execute("insert into looked values (?, -1, 0)", (time.time_ns(),))
 
 
+def check(database: sqlite3.Connection) -> None:
+    """Raise sqlite3.Error where its tables are not the catalog's; those of another version are made anew."""
+    if database.execute("pragma user_version").fetchone() == (SCHEMA_VERSION,):
+        database.execute(
+            "select id, file, problem, user_id, updated_at, summary, change from session limit 0"
+        )
+        database.execute("select made_ns, folder_ns, changes from looked limit 0")
+
+
 def file_identity(status: os.stat_result) -> str:
     """What tells a file from another one, and from itself when it has changed."""
     return f"{status.st_ino}:{status.st_size}:{status.st_mtime_ns}"

@@ -189,6 +189,12 @@ def check_files(disk: Disk, path: str) -> None:
         disks.check_file(disk, path + ending)
 
 
+def has_log(disk: Disk, path: str) -> bool:
+    """Whether some of a database still stands in its write-ahead log: it is in use, or a crash left it so."""
+    status = disk.status(path + _BESIDE[0])
+    return status is not None and status.st_size > 0
+
+
 def remove_database(disk: Disk, path: str) -> None:
     """Remove a derived database, with what SQLite keeps beside it; whoever asks it next makes it anew."""
     for ending in ("", *_BESIDE):

@@ -23,7 +23,9 @@ from projections.messages import utc_now
 SnapshotKind: TypeAlias = Literal[
     "foreign_snapshot", "broken_snapshot", "altered_snapshot", "unreadable_snapshot"
 ]
-StoreKind: TypeAlias = Literal["broken_catalog", "stray_temporaries"]
+StoreKind: TypeAlias = Literal[
+    "broken_catalog", "broken_search_index", "outdated_search_index", "stray_temporaries"
+]
 Kind: TypeAlias = JournalKind | Literal["erased_record"] | SnapshotKind | StoreKind
 
 

@@ -1,27 +1,31 @@
 """A checkup of a whole store: each session, then what is around them. Changes nothing.
 
-It goes by the files alone: the catalog is looked at, and neither used nor brought up to date.
+It goes by the files alone: the catalog and the search index are looked at, and neither used nor brought up
+to date.
 """
 
 import os
 import shlex
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from journal import disk as disks
+from journal.derived import has_log
 from journal.disk import TEMPORARY, Disk, Entry
 from journal.errors import JournalError, SessionNotFoundError
 from journal.layout import JOURNAL_ENDING, SNAPSHOT_ENDING, Layout
 from journal.mounts import NETWORK_TYPES, mount_of
 from journal.names import is_session_id
 from journal.tombstones import read_tombstones
-from journal.upkeep import catalog_problem, stray_temporaries
+from journal.upkeep import catalog_problem, gone_from_search, search_problem, stray_temporaries
 from journal.verify import verify_session
 
 # So many names of a sort are told.
 _MOST_TOLD: Final = 3
+# What mends what is derived.
+_MEND_DERIVED: Final = "journal repair --catalog --yes"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +92,7 @@ def check_store(disk: Disk, layout: Layout) -> Iterator[Remark]:
         text = f"{place} is a network file system ({kind}): locks may not keep two machines apart"
         yield Remark(about="disk", text=text, advice="move the store to a disk of this machine")
     yield _check_catalog(disk, layout)
+    yield _check_search(disk, layout)
     yield _check_quarantine(disk, layout)
     yield _check_tombstones(disk, layout)
     yield from _check_files(disk, layout)
@@ -97,13 +102,29 @@ def check_store(disk: Disk, layout: Layout) -> Iterator[Remark]:
 
 
 def _check_catalog(disk: Disk, layout: Layout) -> Remark:
-    status = disk.status(layout.catalog)
+    problem = catalog_problem(disk, layout)
+    return _derived(disk, "catalog", layout.catalog, problem, maker="journal ls")
+
+
+def _check_search(disk: Disk, layout: Layout) -> Remark:
+    problem = search_problem(disk, layout)
+    found = _derived(disk, "search index", layout.search, problem, maker="journal search")
+    if problem is None and (gone := gone_from_search(disk, layout)):
+        text = f"{found.text}; until the next search it knows {_some(gone, 'session')} without a file"
+        return replace(found, text=text, advice=_MEND_DERIVED)
+    return found
+
+
+def _derived(disk: Disk, about: str, path: str, problem: str | None, *, maker: str) -> Remark:
+    status = disk.status(path)
     if status is None:
-        return Remark(about="catalog", text="none yet; the next `journal ls` makes it")
-    if problem := catalog_problem(disk, layout.catalog):
+        return Remark(about=about, text=f"none yet; the next `{maker}` makes it")
+    if problem:
         text = f"{problem}. It is derived: the journals hold all that it holds"
-        return Remark(about="catalog", text=text, is_well=False, advice="journal repair --catalog --yes")
-    return Remark(about="catalog", text=f"whole, {status.st_size:,} bytes")
+        return Remark(about=about, text=text, is_well=False, advice=_MEND_DERIVED)
+    if has_log(disk, path):
+        return Remark(about=about, text=f"{status.st_size:,} bytes; in use, or as a crash left it")
+    return Remark(about=about, text=f"whole, {status.st_size:,} bytes")
 
 
 def _check_quarantine(disk: Disk, layout: Layout) -> Remark:

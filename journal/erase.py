@@ -163,6 +163,8 @@ def _plan(handle: Handle, versions: Collection[int], only_ids: Collection[str] |
     """Find the records that are named, and those that repeat what they say."""
     plan, missing = _Plan(), set(versions)
     for record in _records(handle):
+        if not missing:
+            break
         if record.seq not in missing:
             continue
         missing.discard(record.seq)

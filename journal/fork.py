@@ -130,7 +130,7 @@ def _copies(source: Log, origin: _Origin, at: datetime, first: Pending, state: S
     source.start_at(beginning(source.session_id))
     for seq, copied in enumerate(_lines(source, forked.version), 1):
         if seq > 1:
-            is_cut = seq + records_to_come(copied) > forked.version
+            is_cut = forked.cut and seq + records_to_come(copied) > forked.version
             line, chain = rechained(copied, chain, extra=-forked.cut if is_cut else 0)
             record = read_record(source, source.offset, seq, copied)
             apply_event(state, record.event, record.at)

@@ -1,10 +1,10 @@
 """A session's records, decoded: all that follow a point of its log, or up to a moment."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from journal.chain import Damage
-from journal.errors import CorruptRecordError
+from journal.errors import CorruptRecordError, SessionNotFoundError
 from journal.log import Log
 from journal.record import decode_record
 from projections.document import parse_document
@@ -17,6 +17,7 @@ from projections.events import (
     SessionForked,
     SessionReplaced,
 )
+from projections.messages import utc_now
 
 _BEGINNING_TYPES = frozenset(
     str(kind.__struct_config__.tag)
@@ -87,6 +88,27 @@ def records_after(log: Log, version: int) -> Iterator[Record]:
             yield record
     if isinstance(log.rest, CorruptRecordError):
         raise log.rest
+
+
+def all_records(log: Log, after: int, adopting: Callable[[], str | None]) -> Iterator[Record]:
+    """The records of a session with a higher number than `after`; then the log is closed.
+
+    `adopting`: the text of another program's file, if that is all there is. It is given out as what the first
+    change will put on record, as record 0. Raises SessionNotFoundError, CorruptRecordError.
+    """
+    try:
+        log.look()
+        if log.size():
+            yield from records_after(log, after)
+            return
+        text = adopting()
+        if text is None:
+            raise SessionNotFoundError(log.session_id)
+        yield Record(seq=0, id="", at=utc_now(), event=SessionAdopted(document=text), digest="", chain="")
+    except OSError as error:
+        raise (log.refusal(error, was_writing=False) or error) from error
+    finally:
+        log.close()
 
 
 def version_at(records: Iterator[Record], moment: datetime) -> int:

@@ -23,7 +23,7 @@ class Lineage:
         forked = self.forked
         if 1 < seq <= forked.version:
             # The last batch that was copied may have been longer.
-            is_last = seq + records_to_come(line) == forked.version
+            is_last = forked.cut and seq + records_to_come(line) == forked.version
             header = with_more(header_of(line), forked.cut if is_last else 0)
             self._chain = chain_behind(self._chain, header)
 

@@ -1,7 +1,7 @@
-"""Questions that are asked of many sessions: is it whole, and what is it in one line?"""
+"""Questions that are asked of many sessions: is it whole, what is it in one line, what does it come to?"""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from journal.catalog import Problem
 from journal.disk import Disk
@@ -13,16 +13,28 @@ from journal.errors import (
     unreadable,
 )
 from journal.handles import Handles
+from journal.history import all_records
 from journal.layout import Layout
+from journal.log import Log
 from journal.verify import Report, verify_session
 from journal.workers import ask_each
+from projections.activity import Activity
+from projections.events import Record
 from projections.summary import SessionSummary
+from projections.totals import Totals
 
 Answer = TypeVar("Answer")
 Summarized: TypeAlias = SessionSummary | Problem | None
 
 # What a session's own file is to blame for; a disk that refuses may think better of it.
 _LASTING: Final = (CorruptRecordError, CorruptSnapshotError, InvalidNameError)
+
+
+class Measured(NamedTuple):
+    """What a session comes to, up to damage if there is any."""
+
+    totals: Totals
+    damage: str | None = None
 
 
 class Questions:
@@ -54,6 +66,24 @@ class Questions:
         except (JournalError, OSError) as error:
             return Problem(reason=str(error), lasts=isinstance(error, _LASTING))
 
+    def measure(self, session_id: str) -> Measured:
+        """What a session comes to; of a damaged one, what stands before the damage."""
+        activity, damage = Activity(), None
+        figures = activity.initial()
+        try:
+            for record in self.records(session_id):
+                figures = activity.apply(figures, record)
+        except JournalError as error:
+            damage = str(error)
+        totals = Totals()
+        totals.add(figures)  # without what stands for itself
+        return Measured(totals, damage)
+
+    def records(self, session_id: str, after: int = 0) -> Iterator[Record]:
+        """See StateStore.records."""
+        log = Log(self._disk, self._layout.journal(session_id), session_id, durable=False)
+        return self._records(log, after)
+
     def verify_each(self, session_ids: Iterable[str]) -> Iterator[tuple[str, Report]]:
         """Their reports, each as soon as it is done."""
         return self._each("verify", session_ids, self.verify, Report)
@@ -63,6 +93,14 @@ class Questions:
     ) -> Iterator[tuple[str, SessionSummary | Problem | None]]:
         """Their summaries, each as soon as it is done."""
         return self._each("summarize", session_ids, self.summarize, Summarized)
+
+    def measure_each(self, session_ids: Iterable[str]) -> Iterator[tuple[str, Measured]]:
+        """What they come to, each as soon as it is done."""
+        return self._each("measure", session_ids, self.measure, Measured)
+
+    def _records(self, log: Log, after: int) -> Iterator[Record]:
+        self._handles.check_usable()
+        yield from all_records(log, after, lambda: self._handles.glance(log.session_id).adopting())
 
     def _each(
         self, question: str, session_ids: Iterable[str], here: Callable[[str], Answer], kind: Any

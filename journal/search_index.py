@@ -52,6 +52,7 @@ create table run (session integer, part integer, primary key (session, part)) wi
 _CREATE: Final = f"create virtual table words_%d using fts5(text, content='', tokenize='{TOKENIZER}')"
 _SIZE: Final = f"insert into words_%d (words_%d, rank) values ('hashsize', {_HASH_BYTES})"
 _FILL: Final = "insert into words_%d (rowid, text) values (?, ?)"
+_LOOK: Final = "select rowid from words_%d limit 1"
 _DROP: Final = "drop table if exists words_%d"
 
 
@@ -117,6 +118,18 @@ def head_of(database: sqlite3.Connection, session_id: str) -> Head | None:
         return None
     user_id, file, inode, version, chain, offset, problem = row
     return Head(session_id, user_id, file, inode, Position(version, chain, offset), problem)
+
+
+def check(database: sqlite3.Connection) -> None:
+    """Raise sqlite3.Error where its tables are not the index's; those of another version are made anew."""
+    if database.execute("pragma user_version").fetchone() != (VERSION,):
+        return
+    seen(database)
+    database.execute("select id, user_id, file, inode, version, chain, offset, problem from session limit 0")
+    database.execute("select session, seq, offset, size_bytes, at_us from record limit 0")
+    database.execute("select session, part from run limit 0")
+    for (part,) in database.execute("select number from part where not is_lost").fetchall():
+        database.execute(_LOOK % part).fetchone()
 
 
 def count(database: sqlite3.Connection) -> int:

@@ -35,13 +35,12 @@ from journal.follow import Checkpoints, OnError, check_after, each_of, follow
 from journal.fork import fork
 from journal.handle import ANY
 from journal.handles import Handles
-from journal.history import records_after, version_at
+from journal.history import version_at
 from journal.kept import Kept
 from journal.layout import Layout
 from journal.lineage import family
 from journal.live import LiveSession, OnUnknown
 from journal.live.replay import Agent, Ground, Replayed, replay
-from journal.log import Log
 from journal.marks import Marks
 from journal.mounts import refuse_network
 from journal.names import SESSIONS, check_session_id
@@ -60,7 +59,7 @@ from journal.verify import Report
 from projections.attachment import attachment_of
 from projections.comparison import Comparison, compare
 from projections.document import Json
-from projections.events import Change, Event, Record, SessionAdopted
+from projections.events import Change, Event, Record
 from projections.messages import utc_now
 from projections.projection import Projection
 from projections.redaction import Redaction
@@ -400,8 +399,7 @@ class StateStore:
         Ends at the last complete batch that was there when it got so far. Raises SessionNotFoundError at
         the first step, CorruptRecordError at damage, when all before it was given out.
         """
-        log = Log(self._disk, self._layout.journal(session_id), session_id, durable=False)
-        return self._records(log, after)
+        return self._questions.records(session_id, after)
 
     def follow(
         self,
@@ -564,9 +562,11 @@ class StateStore:
 
     def _copies_of(self, session_id: str, versions: set[int]) -> dict[str, set[str] | None]:
         """The session, and those that share records with it: with the ids of those that are meant."""
+        relatives = family(self._catalog.origins(), session_id) - {session_id}
+        if not relatives:
+            return {session_id: None}
         ids = {record.id for record in self.records(session_id) if record.seq in versions}
-        relatives = family(self._catalog.origins(), session_id)
-        return {session_id: None} | {each: ids for each in relatives if each != session_id}
+        return {session_id: None} | dict.fromkeys(relatives, ids)
 
     def compare(
         self,
@@ -804,26 +804,6 @@ class StateStore:
             check_usable=handles.check_usable,
             is_over=lambda: handles.is_closed or is_over(),
         )
-
-    def _records(self, log: Log, after: int) -> Iterator[Record]:
-        self._handles.check_usable()
-        try:
-            log.look()
-            if log.size() == 0:
-                yield from self._adopted_record(log.session_id)
-                return
-            yield from records_after(log, after)
-        except OSError as error:
-            raise (log.refusal(error, was_writing=False) or error) from error
-        finally:
-            log.close()
-
-    def _adopted_record(self, session_id: str) -> Iterator[Record]:
-        """What the first change of a foreign session will put on record, as record 0."""
-        text = self._handles.glance(session_id).adopting()
-        if text is None:
-            raise SessionNotFoundError(session_id)
-        yield Record(seq=0, id="", at=utc_now(), event=SessionAdopted(document=text), digest="", chain="")
 
 
 def as_changes(events: Sequence[Event | Change]) -> list[Change]:

@@ -16,6 +16,7 @@ def main(folder: str, question: str) -> None:
         answers: dict[str, Callable[[str], object]] = {
             "verify": store._questions.verify,
             "summarize": store._questions.summarize,
+            "measure": store._questions.measure,
         }
         answer = answers[question]
         for line in sys.stdin.buffer:

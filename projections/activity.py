@@ -3,7 +3,6 @@
 import heapq
 import json
 from array import array
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
@@ -27,10 +26,9 @@ from projections.events import (
     UnknownEvent,
     UserMessageAdded,
 )
+from projections.totals import ROLES, Share, ToolUse, Totals
 
-ROLES: Final = ("user", "agent", "reasoning", "tool_call", "tool_result", "error", "note")
-"""What a record is: each is one of these. An error is the result of a tool that failed."""
-USER, AGENT, REASONING, TOOL_CALL, TOOL_RESULT, ERROR, NOTE = range(7)
+USER, AGENT, REASONING, TOOL_CALL, TOOL_RESULT, ERROR, NOTE = range(len(ROLES))
 
 # So many of the largest records, of the first errors and of the first landmarks are kept.
 MOST_KEPT: Final = 20
@@ -75,51 +73,23 @@ class Landmark(NamedTuple):
     type: str
 
 
-@dataclass(slots=True)
-class Share:
-    """How many records there are of a sort, and how many bytes of JSON their events are."""
-
-    records: int = 0
-    size_bytes: int = 0
-
-
-@dataclass(slots=True)
-class ToolUse:
-    """One tool: how often it was called, how often it failed, how long it took, where that is known."""
-
-    calls: int = 0
-    errors: int = 0
-    durations_ms: "array[float]" = field(default_factory=lambda: array("d"))
-
-
 class _Call(NamedTuple):
     tool: str
     at_us: int
 
 
 @dataclass(slots=True, kw_only=True)
-class Figures:
-    """What Activity knows of a history.
+class Figures(Totals):
+    """What Activity knows of a history: its totals, and what stands for itself.
 
-    counts       how many there are of each of ROLES; the messages of an adopted document are among them
-    moments_us   when each of them was, in microseconds since 1970, in the journal's order; `seqs`: which
-                 record it is of, `roles`: which of ROLES it is
-    types, by    records by type, and by who wrote them ("": nobody said)
-    turns        how often a user began to speak; `answers_ms`: how long the first answer then took
+    moments_us   when each of what is counted was, in microseconds since 1970, in the journal's order;
+                 `seqs`: which record it is of, `roles`: which of ROLES it is
     failures, landmarks, largest   the first or the largest ones; see MOST_KEPT
     """
 
-    records: int = 0
-    size_bytes: int = 0
-    counts: list[int] = field(default_factory=lambda: [0] * len(ROLES))
     moments_us: "array[int]" = field(default_factory=lambda: array("q"))
     seqs: "array[int]" = field(default_factory=lambda: array("q"))
     roles: bytearray = field(default_factory=bytearray)
-    types: dict[str, Share] = field(default_factory=dict)
-    by: dict[str, int] = field(default_factory=dict)
-    tools: dict[str, ToolUse] = field(default_factory=dict)
-    turns: int = 0
-    answers_ms: "array[float]" = field(default_factory=lambda: array("d"))
     failures: list[Failure] = field(default_factory=list)
     landmarks: list[Landmark] = field(default_factory=list)
     _largest: list[Large] = field(default_factory=list)
@@ -142,18 +112,16 @@ class Figures:
         return [each._replace(seq=-each.seq) for each in sorted(self._largest, reverse=True)]
 
     @property
-    def failed(self) -> int:
-        """How many tools failed."""
-        return self.counts[ERROR]
-
-    @property
     def open_calls(self) -> int:
         """How many calls have no result."""
         return len(self._open_calls)
 
 
 class Activity:
-    """The fold that counts and measures. Memory: 17 bytes a record, and what is distinct."""
+    """The fold that counts and measures.
+
+    Memory: 17 bytes a record, 32 for each time that a tool or an answer took, and what is distinct.
+    """
 
     name = "activity"
     version = 1
@@ -280,26 +248,3 @@ def _tool(state: Figures, name: str) -> ToolUse:
 def _text(value: Json) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text[:_MOST_TEXT]
-
-
-def totals(each: Iterator[Figures]) -> Figures:
-    """The figures of many histories together: all that may be added up. No moments, no single records."""
-    total = Figures()
-    for figures in each:
-        total.records += figures.records
-        total.size_bytes += figures.size_bytes
-        total.turns += figures.turns
-        total.answers_ms.extend(figures.answers_ms)
-        total.counts = [one + other for one, other in zip(total.counts, figures.counts, strict=True)]
-        for by, records in figures.by.items():
-            total.by[by] = total.by.get(by, 0) + records
-        for kind, share in figures.types.items():
-            sum_of = total.types.setdefault(kind, Share())
-            sum_of.records += share.records
-            sum_of.size_bytes += share.size_bytes
-        for name, use in figures.tools.items():
-            tool = _tool(total, name)
-            tool.calls += use.calls
-            tool.errors += use.errors
-            tool.durations_ms.extend(use.durations_ms)
-    return total

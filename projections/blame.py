@@ -47,8 +47,15 @@ def blamed(history: StateHistory, records: Sequence[Record], path: Path, until: 
 
 def last_turn(history: StateHistory, path: Path, until: int) -> int | None:
     """The last record, up to a version, that made the value at a path another one."""
-    found = (each for each in reversed(_candidates(history, path)) if each <= until)
-    return next((each for each in found if _is_turn(history, path, each)), None)
+    spans = _spans(history, path)
+    if spans is not None and len(path) > 1 and isinstance(path[1], int) and path[1] >= 0:
+        found = spans.item(path[1], until)
+        if found is not None:
+            until = found[1]  # since it came it is the same message
+            if _is_turn(history, path, until):
+                return until
+    candidates = (each for each in reversed(_candidates(history, path)) if each <= until)
+    return next((each for each in candidates if _is_turn(history, path, each)), None)
 
 
 def value_in(history: StateHistory, path: Path, version: int) -> Json | Absent:

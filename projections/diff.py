@@ -80,7 +80,8 @@ def _between_objects(path: Path, before: dict[str, Json], after: dict[str, Json]
 def _between_lists(path: Path, before: Sequence[Part], after: Sequence[Part]) -> Iterator[Difference]:
     common = min(len(before), len(after))
     for index in range(common):
-        yield from _between((*path, index), before[index], after[index])
+        if before[index] is not after[index]:  # which states of one timeline mostly share
+            yield from _between((*path, index), before[index], after[index])
     # From the end, so that each can be taken away without moving the others.
     for index in range(len(before) - 1, common - 1, -1):
         yield Difference((*path, index), to_json(before[index]), ABSENT)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from projections.activity import ROLES, Figures
+from projections.activity import Figures
+from projections.totals import ROLES
 
 # A shorter silence than this is never cut out, and what took less altogether has no times worth telling.
 LONG_US: Final = 300_000_000

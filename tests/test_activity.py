@@ -28,10 +28,11 @@ from projections import (
     UserMessageAdded,
     fold,
 )
-from projections.activity import MOST_KEPT, ROLES, to_moment, to_us, totals
+from projections.activity import MOST_KEPT, to_moment, to_us
 from projections.document import parse_document
 from projections.overview import overview, per_period
 from projections.strip import LONG_US, gaps, strip
+from projections.totals import ROLES, Totals
 from tests.strategies import CREATED, START, histories, names, record, some, utc_moments
 
 SECOND = timedelta(seconds=1)
@@ -251,7 +252,9 @@ def test_a_file_that_is_not_adopted_yet_has_messages_and_no_record():
 def test_the_totals_are_the_sums(many):
     """Of all that may be added up."""
     each = [fold(history, Activity()) for history in many]
-    total = totals(iter(each))
+    total = Totals()
+    for one in each:
+        total.add(one)
 
     assert total.records == sum(one.records for one in each)
     assert sum(total.counts) == sum(sum(one.counts) for one in each)

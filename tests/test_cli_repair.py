@@ -325,17 +325,38 @@ def test_all_sessions_and_the_catalog_are_repaired_at_once(folder: Path, session
     assert len(answer(folder, "ls")["sessions"]) == 3
 
 
-def test_the_catalog_alone(folder: Path, session: str) -> None:
-    """It is derived: it is removed, and made anew when it is needed."""
-    call(folder, "ls")
+@pytest.mark.parametrize("name", ["catalog", "search"])
+def test_what_is_derived_alone(folder: Path, session: str, name: str) -> None:
+    """It is removed, and made anew when it is needed."""
+    call(folder, "search", "hello")
     assert call(folder, "repair", "--catalog").stdout == "nothing to repair\n"
-    catalog = folder / ".journal" / "catalog.sqlite3"
-    catalog.write_bytes(catalog.read_bytes()[:5000])
+    derived = folder / ".journal" / f"{name}.sqlite3"
+    derived.write_bytes(derived.read_bytes()[:5000])
 
+    assert answer(folder, "repair", "--catalog")["steps"][0]["kind"].startswith("broken_")
     assert call(folder, "repair", "--catalog").exit_code == 1
     assert call(folder, "repair", "--catalog", "--yes").exit_code == 0
-    assert not catalog.exists()
-    assert len(answer(folder, "ls")["sessions"]) == 1
+    assert not derived.exists()
+    assert call(folder, "repair", "--catalog").stdout == "nothing to repair\n"
+    call(folder, "search", "hello")
+    assert derived.exists()
+
+
+def test_the_search_index_forgets_who_is_gone(folder: Path, session: str) -> None:
+    """Some of them are named."""
+    with StateStore(folder) as store:
+        for number in range(30):
+            store.get_or_create_session("ann", f"s{number}")
+        store.search("hello")
+        for number in range(30):
+            store.delete_session(f"s{number}")
+    (step,) = answer(folder, "repair", "--catalog")["steps"]
+
+    assert step["kind"] == "outdated_search_index"
+    assert "'s0', which is gone" in step["findings"][0]
+    assert "more such sessions" in step["findings"][-1]
+    assert call(folder, "repair", "--catalog", "--yes").exit_code == 0
+    assert call(folder, "repair", "--catalog").stdout == "nothing to repair\n"
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from journal.cli.commands import app
 from journal.disk import Disk
 from journal.doctor import check_session, check_store, session_ids
 from journal.layout import Layout
+from tests.strategies import said
 
 pytestmark = pytest.mark.filterwarnings("ignore::journal.JournalWarning")
 
@@ -263,39 +264,105 @@ def test_what_is_around_the_sessions(ward: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["garbage", "cut", "schema", "page", "folder", "empty"])
-def test_a_broken_catalog_is_found_and_costs_nothing(folder: Path, damage: str) -> None:
+@pytest.mark.parametrize("about", ["catalog", "search index"])
+def test_what_is_derived_and_broken_is_found_and_costs_nothing(folder: Path, about: str, damage: str) -> None:
+    def found() -> int:
+        with StateStore(folder) as store:
+            if about == "catalog":
+                return len(store.list_sessions())
+            return len(store.search("one", limit=None))
+
     create(folder, *(f"s{number}" for number in range(60)))
-    with StateStore(folder) as store:
-        store.list_sessions()
-    catalog = folder / ".journal" / "catalog.sqlite3"
-    data = catalog.read_bytes()
+    found()
+    layout = Layout(folder)
+    derived = Path(layout.catalog if about == "catalog" else layout.search)
+    data = derived.read_bytes()
     match damage:
         case "garbage":
-            catalog.write_bytes(b"no database" * 1000)
+            derived.write_bytes(b"no database" * 1000)
         case "cut":
-            catalog.write_bytes(data[: len(data) // 2])
+            derived.write_bytes(data[: len(data) // 2])
         case "page":
-            catalog.write_bytes(data[:4096] + b"\xff" * 8192 + data[4096 + 8192 :])
+            derived.write_bytes(data[:4096] + b"\xff" * 8192 + data[4096 + 8192 :])
         case "schema":
-            with sqlite3.connect(catalog) as database:
+            with sqlite3.connect(derived) as database:
                 database.execute("drop table session")
             database.close()
         case "folder":
-            catalog.unlink()
-            catalog.mkdir()
+            derived.unlink()
+            derived.mkdir()
         case "empty":
-            catalog.write_bytes(b"")
+            derived.write_bytes(b"")
     before = everything(folder)
-    found = remark(folder, "catalog")
+    said = remark(folder, about)
     is_well = damage == "empty"  # as one that was never filled
 
-    assert found["is_well"] == is_well
+    assert said["is_well"] == is_well
+    assert said["advice"] == (None if is_well else "journal repair --catalog --yes")
     assert call(folder).exit_code == (0 if is_well else 4)
     assert everything(folder) == before
     if damage != "folder":
-        with StateStore(folder) as store:
-            assert len(store.list_sessions()) == 60
-        assert remark(folder, "catalog")["is_well"]
+        assert found() == 60
+        assert remark(folder, about)["text"].startswith("whole, ")
+
+
+def test_a_search_index_without_the_words_of_a_part_is_broken(folder: Path) -> None:
+    """Every page is in order; what is missing is a table."""
+    create(folder, "a")
+    with StateStore(folder) as store:
+        store.search("one")
+    with sqlite3.connect(Layout(folder).search) as database:
+        database.execute("drop table words_1")
+    database.close()
+
+    assert "words_1" in remark(folder, "search index")["text"]
+    assert not remark(folder, "search index")["is_well"]
+
+
+def test_a_search_index_that_knows_who_is_gone_is_told_and_forgets(folder: Path) -> None:
+    """It is as it must be after a deletion; but until the next search it holds words of what is gone."""
+    create(folder, "a", "b")
+    with StateStore(folder) as store:
+        store.append("b", [said("zanzibar")], expected_version=3)
+        store.search("one")
+        store.delete_session("b")
+    (folder / "sessions" / "a.json").unlink()  # the journal alone is a session, an empty one is none
+    (folder / "sessions" / "b.jsonl").touch(mode=0o600)
+    index = Path(Layout(folder).search)
+    before = everything(folder)
+    found = remark(folder, "search index")
+    assert found["is_well"]
+    assert "1 session (b) without a file" in found["text"]
+    assert call(folder).exit_code == 0
+    assert everything(folder) == before
+    assert b"zanzibar" in index.read_bytes()
+
+    subprocess.run(
+        [sys.executable, "-m", "journal.cli", "--store", folder, *found["advice"].split()[1:]], check=True
+    )
+
+    assert b"zanzibar" not in index.read_bytes()
+    assert remark(folder, "search index")["advice"] is None
+    with StateStore(folder) as store:
+        assert [hit.session_id for hit in store.search("one")] == ["a"]
+
+
+@pytest.mark.parametrize("about", ["catalog", "search index"])
+def test_what_is_in_use_is_not_judged(folder: Path, about: str) -> None:
+    """Its file is a moment's half of it: what is missing there stands in the log, or the other way round."""
+    create(folder, "a")
+    with StateStore(folder) as store:
+        store.search("one")
+        text = remark(folder, about)["text"]
+    path = Path(Layout(folder).catalog if about == "catalog" else Layout(folder).search)
+    assert text.endswith("bytes; in use, or as a crash left it")
+    assert remark(folder, about)["text"].startswith("whole, ")
+
+    path.write_bytes(b"half of it" * 1000)
+    path.with_name(path.name + "-wal").write_bytes(b"the other half")
+
+    assert remark(folder, about)["is_well"]
+    assert call(folder).exit_code == 0
 
 
 def test_a_tombstone_that_cannot_be_read_is_told(ward: Path) -> None:

@@ -251,6 +251,42 @@ def test_the_snapshots_state_is_told(call: Call, trip: str, folder: Path) -> Non
     assert states == ["current", "behind", "outdated", "foreign", "none"]
 
 
+@pytest.mark.parametrize("point", ["4", "-7", "2026-11-22T12:00:04.5Z"])
+def test_at_a_point_it_is_as_it_was_there(call: Call, trip: str, folder: Path, point: str) -> None:
+    """What came later does not count, and its damage is not asked for; the file's size is the file's."""
+    path = folder / "sessions" / f"{trip}.jsonl"
+    if point == "4":  # to find the others it must be read whole
+        path.write_bytes(path.read_bytes().replace(b"Again!", b"Again?"))
+    with StateStore(folder) as store:
+        record = next(each for each in store.records(trip) if each.seq == 4)
+    found = answer(call, "info", f"{trip}@{point}")
+
+    assert (found["version"], found["records"], found["head"]) == (4, 4, record.chain)
+    assert [each["name"] for each in found["tools"]] == ["search"]
+    assert found["errors"] == []
+    assert found["damage"] is None
+    assert found["size_bytes"] == path.stat().st_size
+    assert found["snapshot"]["state"] == "ahead"
+
+
+@pytest.mark.parametrize(
+    ("address", "code", "said"),
+    [
+        ("trip@11", 3, "its records are 1 to 10, there is no record 11"),
+        ("trip@0", 3, "there is no record 0"),
+        ("trip@-11", 3, "it has 10 records, not 11"),
+        ("trip@3..7", 2, "one point is needed here: trip@7"),
+        ("trip@now", 2, "no point in a session"),
+        ("tri@7", 3, "did you mean 'trip'?"),
+    ],
+)
+def test_a_point_that_is_not_there_is_told(call: Call, trip: str, address: str, code: int, said: str) -> None:
+    result = call("info", address)
+
+    assert result.exit_code == code
+    assert said in result.stderr
+
+
 def test_a_file_of_another_program_is_shown_too(call: Call, folder: Path) -> None:
     """It has no record yet, and nothing begins by looking at it."""
     session = Session(id="old", user_id="ann", created_at=START)

@@ -7,6 +7,8 @@ import pytest
 
 from journal import Session, StateStore, workers
 from journal.verify import Report
+from projections import ToolCalled, ToolReturned
+from projections.totals import ToolUse
 from tests.strategies import said
 
 
@@ -71,12 +73,30 @@ def test_a_new_catalog_is_filled_by_every_core(many, started):
     }
 
 
-def test_workers_really_answer(many, monkeypatch):
-    """Not this process in their place."""
-    answered = []
-    verify = many._questions.verify
-    monkeypatch.setattr(many._questions, "verify", lambda each: answered.append(each) or verify(each))
-    assert len(dict(many.verify_each())) == 300
+def test_what_sessions_come_to_is_asked_of_every_core(listed, started):
+    """And is what a single process would say, up to the durations of tools; of a damaged one, up to there."""
+    call = ToolCalled(call_id="c", name="search", arguments={})
+    returned = ToolReturned(call_id="c", result="no", is_error=True, duration_ms=1.5)
+    listed.append("s299", [call, returned], expected_version=2)
+    questions, ids = listed._questions, listed.session_ids()
+    found = dict(questions.measure_each(ids))
+
+    assert len(started) == 2
+    assert found == {each: questions.measure(each) for each in ids}
+    assert found["s299"].totals.tools == {"search": ToolUse(1, 1, [1.5])}
+    assert [each for each in ids if found[each].damage] == ["s007"]
+    assert found["s007"].totals.records == 1
+
+
+@pytest.mark.parametrize("question", ["verify", "measure", "summarize"])
+def test_workers_really_answer(many, monkeypatch, question):
+    """Not this process in their place, as it would if it did not understand them."""
+    questions, ids, answered = many._questions, many.session_ids(), []
+    ask = getattr(questions, question)
+    monkeypatch.setattr(questions, question, lambda each: answered.append(each) or ask(each))
+    found = list(getattr(questions, f"{question}_each")(ids))
+
+    assert sorted(each for each, _ in found) == ids
     assert len(answered) < 300
 
 

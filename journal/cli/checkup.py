@@ -35,7 +35,8 @@ _MOST_NAMED = 5
 def doctor_command(call: Call, session_ids: tuple[str, ...]) -> None:
     """Look over a whole store, or some of its sessions. Changes nothing.
 
-    One line a session, then what is around them: the catalog, the quarantine, who may read the files.
+    One line a session, then what is around them: the catalog, the search index, the quarantine, who may
+    read the files.
     """
     from journal.disk import Disk
     from journal.doctor import check_session, check_store
@@ -108,7 +109,8 @@ class _Told:
             f"{count:,} {state.replace('_', ' ')}" for state, count in sorted(self._states.items())
         )
         self._out.note(f"{number:,} session{'s' * (number != 1)}" + (f": {rest}" if rest else ""))
-        for advice in [*self._repairs(), *(remark.advice for remark in remarks if remark.advice)]:
+        advices = [*self._repairs(), *(remark.advice for remark in remarks if remark.advice)]
+        for advice in dict.fromkeys(advices):
             self._out.note(f"next: {advice}")
 
     def _repairs(self) -> Iterator[str]:

@@ -11,7 +11,8 @@ from journal.cli.table import Rows
 from journal.cli.text import visible
 
 if TYPE_CHECKING:
-    from projections.activity import Figures, ToolUse
+    from projections.activity import Figures
+    from projections.totals import ToolUse, Totals
 
 # How many columns a strip has for a program.
 _JSON_COLUMNS = 100
@@ -20,7 +21,7 @@ TOOL_HEADINGS = ("TOOL", " CALLS", " ERRORS", " MEDIAN", " MAX")
 TYPE_HEADINGS = ("TYPE", " RECORDS", " SIZE")
 
 
-def tool_rows(figures: "Figures") -> Rows:
+def tool_rows(figures: "Totals") -> Rows:
     """The tools, the most called first."""
     rows = []
     for name, use in _tools(figures):
@@ -32,13 +33,13 @@ def tool_rows(figures: "Figures") -> Rows:
     return rows
 
 
-def type_rows(figures: "Figures") -> Rows:
+def type_rows(figures: "Totals") -> Rows:
     """The types of records, those with most bytes first."""
     types = sorted(figures.types.items(), key=lambda each: (-each[1].size_bytes, each[0]))
     return [(visible(kind), f"{share.records:,}", size_text(share.size_bytes)) for kind, share in types]
 
 
-def answers_text(figures: "Figures") -> str:
+def answers_text(figures: "Totals") -> str:
     """How long answers took: the usual one and the longest; nothing where no time is known."""
     took = _spread(figures.answers_ms)
     if took is None:
@@ -49,7 +50,7 @@ def answers_text(figures: "Figures") -> str:
     return f"answered after {usual} (median), {longest} (longest)"
 
 
-def _tools(figures: "Figures") -> "list[tuple[str, ToolUse]]":
+def _tools(figures: "Totals") -> "list[tuple[str, ToolUse]]":
     return sorted(figures.tools.items(), key=lambda each: (-each[1].calls, each[0]))
 
 
@@ -62,26 +63,24 @@ def moment_text(moment: datetime) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%S.%f}Z"
 
 
-def figures_object(figures: "Figures") -> dict[str, Any]:
-    """The figures of one session, or of many together, as JSON."""
-    from projections.activity import ROLES
+def totals_object(totals: "Totals") -> dict[str, Any]:
+    """What one session comes to, or many together, as JSON."""
+    from projections.totals import ROLES
 
     return {
-        "records": figures.records,
-        "event_bytes": figures.size_bytes,
-        "first_at": figures.first_at and moment_text(figures.first_at),
-        "last_at": figures.last_at and moment_text(figures.last_at),
-        "counts": dict(zip(ROLES, figures.counts, strict=True)),
+        "records": totals.records,
+        "event_bytes": totals.size_bytes,
+        "counts": dict(zip(ROLES, totals.counts, strict=True)),
         "types": [
             {"type": kind, "records": share.records, "event_bytes": share.size_bytes}
-            for kind, share in sorted(figures.types.items())
+            for kind, share in sorted(totals.types.items())
         ],
         "by": [
             {"by": by or None, "records": records}
-            for by, records in sorted(figures.by.items(), key=lambda each: -each[1])
+            for by, records in sorted(totals.by.items(), key=lambda each: -each[1])
         ],
-        "turns": figures.turns,
-        "answers_ms": _spread(figures.answers_ms),
+        "turns": totals.turns,
+        "answers_ms": _spread(totals.answers_ms),
         "tools": [
             {
                 "name": name,
@@ -89,8 +88,17 @@ def figures_object(figures: "Figures") -> dict[str, Any]:
                 "errors": use.errors,
                 "durations_ms": _spread(use.durations_ms),
             }
-            for name, use in _tools(figures)
+            for name, use in _tools(totals)
         ],
+    }
+
+
+def figures_object(figures: "Figures") -> dict[str, Any]:
+    """The figures of one session, as JSON."""
+    return {
+        **totals_object(figures),
+        "first_at": figures.first_at and moment_text(figures.first_at),
+        "last_at": figures.last_at and moment_text(figures.last_at),
         "open_calls": figures.open_calls,
         "errors": [
             {"seq": each.seq, "at": moment_text(each.at), "tool": each.tool or None, "text": each.text}
@@ -107,8 +115,9 @@ def figures_object(figures: "Figures") -> dict[str, Any]:
 
 def timeline_object(figures: "Figures") -> dict[str, Any]:
     """The strip, as JSON."""
-    from projections.activity import ROLES, to_moment
+    from projections.activity import to_moment
     from projections.strip import strip
+    from projections.totals import ROLES
 
     drawn = strip(figures, _JSON_COLUMNS)
     columns = []

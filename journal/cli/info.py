@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from journal.cli.address import require
+from journal.cli.address import is_session, locate, parse_address, require
 from journal.cli.app import Call, command
 from journal.cli.figures import figures_object, moment_text, timeline_object
 from journal.cli.info_page import page_lines
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @command("info")
-@click.argument("session_id", metavar="ID")
+@click.argument("address", metavar="ID[@POINT]")
 @click.option(
     "--gap",
     type=click.FloatRange(min=0),
@@ -24,15 +24,19 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="A silence longer than this is told; 60 unless given.",
 )
-def info_command(call: Call, session_id: str, gap: float) -> None:
+def info_command(call: Call, address: str, gap: float) -> None:
     """Show a session at a glance: who, how much, when, which tools, what failed, where it was silent.
 
-    Of a damaged session what can be read, then the damage.
+    With a point, as it was there: all up to that record. Of a damaged session what can be read, then the
+    damage.
     """
     from projections.strip import gaps
 
     with call.store() as store, Progress("reading") as progress:
-        seen = read_session(store, require(store, session_id), progress)
+        where = parse_address(address, lambda each: is_session(store, each))
+        require(store, where.session_id)
+        until = None if where.end is None else locate(store, where.session_id, where.end)
+        seen = read_session(store, where.session_id, until, progress)
     silences = gaps(seen.figures, longer_than_us=round(gap * 1e6))
     if call.out.as_json:
         call.out.json(_object(seen, silences))

@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 
 @command("repair")
 @click.argument("session_ids", metavar="[ID...]", nargs=-1)
-@click.option("--all", "every", is_flag=True, help="All sessions of the store, and the catalog.")
-@click.option("--catalog", is_flag=True, help="The catalog, where it is broken: it is derived.")
+@click.option(
+    "--all", "every", is_flag=True, help="All sessions of the store, and what is derived from them."
+)
+@click.option(
+    "--catalog", is_flag=True, help="The catalog and the search index, where broken: they are derived."
+)
 @click.option("--yes", is_flag=True, help="Do it; without, only say what would be done.")
 @click.option(
     "--only-proven", is_flag=True, help="Give up what can be read behind the damage, but is not proven."

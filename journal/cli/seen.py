@@ -40,9 +40,12 @@ class Seen:
     damage: "CorruptRecordError | None"
 
 
-def read_session(store: "StateStore", session_id: str, progress: Progress) -> Seen:
-    """Read it. Raises CorruptRecordError where not even its first record can be read."""
-    from journal.errors import CorruptRecordError
+def read_session(store: "StateStore", session_id: str, until: int | None, progress: Progress) -> Seen:
+    """Read it, up to a record or all. Raises SessionNotFoundError where it has no such record.
+
+    Raises CorruptRecordError where not even its first record can be read.
+    """
+    from journal.errors import CorruptRecordError, SessionNotFoundError
     from journal.snapshot import read_marker
     from projections.activity import Activity
     from projections.events import SessionForked
@@ -65,6 +68,12 @@ def read_session(store: "StateStore", session_id: str, progress: Progress) -> Se
                 origin = record.event.origin, record.event.version
             if record.seq % _PROGRESS_RECORDS == 0:
                 progress(session_id, figures.size_bytes + _ENVELOPE_BYTES * figures.records, size)
+            if record.seq == until:
+                break
+        else:
+            if until is not None:
+                detail = f"its records are 1 to {session.version}, there is no record {until}"
+                raise SessionNotFoundError(session_id, detail, exists=True)
     except CorruptRecordError as error:
         if not session.version:
             raise

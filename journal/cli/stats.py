@@ -11,7 +11,7 @@ from journal.cli.address import Moment
 from journal.cli.app import INTEGRITY, NO, Call, command
 from journal.cli.drawing import MOST_WIDE, bars, title_line
 from journal.cli.drawing import field as field_lines
-from journal.cli.figures import TOOL_HEADINGS, answers_text, figures_object, tool_rows
+from journal.cli.figures import TOOL_HEADINGS, answers_text, tool_rows, totals_object
 from journal.cli.listing import size_text
 from journal.cli.output import Output
 from journal.cli.progress import Progress
@@ -21,8 +21,8 @@ from journal.cli.text import visible
 if TYPE_CHECKING:
     from journal.catalog import SessionPage
     from journal.store import StateStore
-    from projections.activity import Figures
     from projections.overview import Overview
+    from projections.totals import Totals
 
 _MOST_SHOWN, _MOST_TOOLS = 5, 12
 # Periods for a program, which has no width.
@@ -32,9 +32,9 @@ _PERIOD_WORDS = {1: "1 day", 7: "1 week", 28: "4 weeks", 91: "13 weeks", 364: "5
 
 @dataclass(kw_only=True)
 class _Deep:
-    """What all journals say: their figures together, and which sessions have errors, or damage."""
+    """What all journals say together, and which sessions have errors, or damage."""
 
-    figures: "Figures"
+    totals: "Totals"
     errors: dict[str, int] = field(default_factory=dict)
     damaged: dict[str, str] = field(default_factory=dict)
 
@@ -65,33 +65,23 @@ def stats_command(call: Call, user: str | None, since: datetime | None, deep: bo
 
 
 def _read(store: "StateStore", page: "SessionPage", progress: Progress) -> _Deep:
-    """Read the journals one by one; of a damaged one what comes before the damage."""
-    from journal.errors import JournalError
-    from projections.activity import Activity, totals
+    """Read the journals, on every core; of a damaged one what comes before the damage."""
+    from projections.totals import Totals
 
-    activity = Activity()
-    deep = _Deep(figures=activity.initial())
-    sizes = {each.id: each.size_bytes for each in page} | dict.fromkeys(
-        (each.id for each in page.unreadable), 0
-    )
-    total = sum(sizes.values())
-
-    def each() -> "Iterator[Figures]":
-        done = 0
-        for session_id, size in sizes.items():
-            progress(session_id, done, total)
-            figures = activity.initial()
-            try:
-                for record in store.records(session_id):
-                    figures = activity.apply(figures, record)
-            except JournalError as error:
-                deep.damaged[session_id] = str(error)
-            if figures.failed:
-                deep.errors[session_id] = figures.failed
-            done += size
-            yield figures
-
-    deep.figures = totals(each())
+    deep = _Deep(totals=Totals())
+    sizes = {each.id: each.size_bytes for each in page} | {each.id: 0 for each in page.unreadable}
+    done, total = 0, sum(sizes.values())
+    for session_id, measured in store._questions.measure_each(sizes):
+        deep.totals.add(measured.totals)
+        if measured.totals.failed:
+            deep.errors[session_id] = measured.totals.failed
+        if measured.damage is not None:
+            deep.damaged[session_id] = measured.damage
+        done += sizes[session_id]
+        progress(session_id, done, total)
+    # They came as they were done.
+    deep.errors = {each: deep.errors[each] for each in sizes if each in deep.errors}
+    deep.damaged = {each: deep.damaged[each] for each in sizes if each in deep.damaged}
     return deep
 
 
@@ -135,7 +125,7 @@ def _fields(page: "SessionPage", found: "Overview", deep: _Deep | None) -> Itera
         ("damage", "are damaged", deep.damaged),
     ):
         yield name, f"{len(ids):,} of {read:,} sessions {what} ({len(ids) / read:.1%})"
-    yield "turns", ", ".join(filter(None, (f"{deep.figures.turns:,}", answers_text(deep.figures))))
+    yield "turns", ", ".join(filter(None, (f"{deep.totals.turns:,}", answers_text(deep.totals))))
 
 
 def _changes(page: "SessionPage", out: Output, width: int) -> Iterator[str]:
@@ -173,7 +163,7 @@ def _tables(page: "SessionPage", found: "Overview", deep: _Deep | None) -> Itera
     yield "Most active users", ("USER", " SESSIONS", " RECORDS", " SIZE"), rows, len(found.users)
     if deep is None:
         return
-    tools = tool_rows(deep.figures)
+    tools = tool_rows(deep.totals)
     yield "Tools", TOOL_HEADINGS, tools[:_MOST_TOOLS], len(tools)
     errors = sorted(deep.errors.items(), key=lambda each: -each[1])[:_MOST_SHOWN]
     rows = [(visible(session_id), f"{count:,}") for session_id, count in errors]
@@ -214,10 +204,8 @@ def _object(page: "SessionPage", found: "Overview", deep: _Deep | None) -> dict[
 
 
 def _deep_object(deep: _Deep) -> dict[str, Any]:
-    own = ("first_at", "last_at", "errors", "largest", "landmarks", "open_calls")  # of one session alone
-    figures = {name: value for name, value in figures_object(deep.figures).items() if name not in own}
     return {
-        **figures,
+        **totals_object(deep.totals),
         "with_errors": [{"id": each, "errors": count} for each, count in deep.errors.items()],
         "damaged": [{"id": each, "reason": reason} for each, reason in deep.damaged.items()],
     }

@@ -13,11 +13,13 @@ import glance
 import importing
 import listing
 import loading
+import rewriting
 import saving
 import sealing
 import searching
 import stages
 import together
+import travelling
 import verifying
 from measure import Row
 
@@ -43,6 +45,8 @@ def main() -> int:
         "glance": glance.rows,
         "follow": following.rows,
         "search": searching.rows,
+        "travel": travelling.rows,
+        "rewrite": rewriting.rows,
     }
     unknown = set(options.names) - benchmarks.keys()
     if unknown:
