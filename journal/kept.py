@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 from journal.handle import Handle
 from journal.handles import Handles
 from journal.log import Log
-from journal.reader import lines
+from journal.reader import blocks
 from journal.record import decode_record
 from projections.events import Record
 from projections.projection import Projection
@@ -41,10 +41,8 @@ class UpToDate(ABC):
             self._begin(handle)
         elif log.offset > self._end:
             assert log.fd is not None
-            for offset, line in lines(log.disk, log.fd, self._end):
-                if offset >= log.offset:
-                    break  # it came this moment, and nobody has checked it
-                self._take(line)
+            for at, block in blocks(log.disk, log.fd, self._end, log.offset):
+                self._take(at, block)
         self._read, self._end = (log, log.incarnation), log.offset
 
     @abstractmethod
@@ -52,8 +50,8 @@ class UpToDate(ABC):
         """Forget what was taken in, and take in all up to the version of the handle's log."""
 
     @abstractmethod
-    def _take(self, line: bytes) -> None:
-        """Take in one more line, which was checked."""
+    def _take(self, at: int, lines: list[bytes]) -> None:
+        """Take in the lines, which were checked, that begin at a byte."""
 
 
 class Kept(UpToDate, Generic[State]):
@@ -90,5 +88,6 @@ class Kept(UpToDate, Generic[State]):
                 break  # it came this moment: for the next call
             self._state = self._projection.apply(self._state, record)
 
-    def _take(self, line: bytes) -> None:
-        self._state = self._projection.apply(self._state, decode_record(line))
+    def _take(self, at: int, lines: list[bytes]) -> None:
+        for line in lines:
+            self._state = self._projection.apply(self._state, decode_record(line))

@@ -64,7 +64,7 @@ class Reader:
         batch: list[tuple[int, bytes]] = []
         held = 0
         expected: Place | None = None  # the place that the next record of the batch must have
-        for at, block in _blocks(self.disk, self.fd, self._offset):
+        for at, block in blocks(self.disk, self.fd, self._offset):
             if at >= self._until and not batch:
                 return
             chains, places, damage = check_lines(block, version + 1, chain)
@@ -121,7 +121,7 @@ class Reader:
 
     def _lines_from(self, offset: int) -> Iterator[bytes]:
         """The complete lines, from the one at `offset` on, that may hold a record."""
-        for _, block in _blocks(self.disk, self.fd, offset):
+        for _, block in blocks(self.disk, self.fd, offset):
             yield from [line for line in block if _RECORD in line]
 
 
@@ -139,21 +139,21 @@ def _records_in(line: bytes) -> Iterator[Outline]:
 
 def lines(disk: Disk, fd: int, offset: int) -> Iterator[tuple[int, bytes]]:
     """Each complete line from a byte on, without its newline, with its offset."""
-    for at, block in _blocks(disk, fd, offset):
+    for at, block in blocks(disk, fd, offset):
         for line in block:
             yield at, line
             at += len(line) + 1
 
 
-def _blocks(disk: Disk, fd: int, offset: int) -> Iterator[tuple[int, list[bytes]]]:
-    """The complete lines from a byte on, without their newlines, a chunk's worth at a time, with the offset.
+def blocks(disk: Disk, fd: int, offset: int, end: int = sys.maxsize) -> Iterator[tuple[int, list[bytes]]]:
+    """The complete lines from a byte on, without newlines, a chunk's worth at a time, with their offset.
 
     Splits on newline bytes alone. A line that is longer than any record can be comes cut short, in a block
     of its own, so that memory stays bounded; it is no record whatever it holds.
     """
     rest = b""
     at = offset
-    while chunk := disk.read(fd, CHUNK_BYTES, offset):
+    while offset < end and (chunk := disk.read(fd, min(CHUNK_BYTES, end - offset), offset)):
         offset += len(chunk)
         block = (rest + chunk).split(b"\n")
         rest = block.pop()

@@ -23,11 +23,6 @@ class Standing:
         self._before: list[tuple[_Span, ...]] = []
         self._now: tuple[_Span, ...] = (_Span(1, 1),)
 
-    @property
-    def ever_rewound(self) -> bool:
-        """Whether there was a rewind at all."""
-        return bool(self._rewinds)
-
     def rewind(self, version: int, to: int) -> None:
         """Record `version` is a rewind to version `to`."""
         self._before.append(self._now)

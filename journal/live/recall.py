@@ -5,25 +5,41 @@ One pass over the lines that decodes only those that say so; what is asked for i
 
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
-from typing import Final, NamedTuple, TypeAlias
+from itertools import accumulate
+from typing import Any, Final, NamedTuple, TypeAlias
+
+import msgspec
 
 from journal.chain import base64url, is_erased, outline
 from journal.errors import CorruptRecordError
 from journal.handle import Handle
 from journal.handles import Handles
 from journal.kept import UpToDate
-from journal.reader import lines
+from journal.reader import blocks, lines
 from journal.record import decode_record
-from projections.events import Record, SessionRewound, ToolCalled, ToolReturned
+from projections.events import Record, SessionRewound, ToolCalled
 from projections.standing import Standing
 
 _CHAIN: Final = b',"chain":"'
-# In a header every quotation mark of a text is escaped: this is where the event begins.
-_EVENT: Final = b',"event":{"type":"'
-_CALL_ID: Final = b'","call_id":"'
-_WAS: Final = b'","was":"'
+_OF_INTEREST: Final = frozenset(("tool_called", "tool_returned", "session_rewound", "erased"))
 
 
+class _EventSketch(msgspec.Struct, gc=False):
+    type: str
+    call_id: Any = ""
+    was: Any = ""
+
+
+class _Sketch(msgspec.Struct, gc=False):
+    """As much of a record as it takes to say whether it is of interest."""
+
+    id: str
+    event: _EventSketch
+    key: str | None = None
+    cause: str | None = None
+
+
+_decode_sketches = msgspec.json.Decoder(_Sketch).decode_lines
 # The number of a record, and the byte at which its line begins. Plain tuples and lists: there may be many.
 Place: TypeAlias = tuple[int, int]
 # Where a call is, and behind it where its returns are.
@@ -46,61 +62,72 @@ class Recall(UpToDate):
 
     def _forget(self) -> None:
         self._standing = Standing()
-        self._seq = self._offset = 0  # of the line before, and behind it
+        self._seq = 0  # of the last record that was taken in
         self._keys: dict[str, list[Place]] = {}
-        self._calls: dict[bytes, _Call] = {}  # by the id of the record that tells of the call
+        self._calls: dict[str, _Call] = {}  # by the id of the record that tells of the call
         self._by_call_id: dict[str, list[_Call]] = {}
-        self._open: dict[Place, _Call] = {}
+        self._unsorted: list[tuple[str, _Call]] = []  # what is still to go in there, when somebody asks
         self._turns: list[int] = []
 
-    # Taking in: once for each line of a session's history, so with as few calls as can be
+    # Taking in
 
     def _begin(self, handle: Handle) -> None:
         self._forget()
         log = handle.log
-        if log.fd is None or not log.offset:
-            return
-        for offset, line in lines(log.disk, log.fd, 0):
-            if offset >= log.offset:
-                break
-            self._take(line)
+        if log.fd is not None and log.offset:
+            for at, block in blocks(log.disk, log.fd, 0, log.offset):
+                self._take(at, block)
 
-    def _take(self, line: bytes) -> None:
-        offset, self._offset = self._offset, self._offset + len(line) + 1
-        self._seq = seq = self._seq + 1
-        at = line.find(_EVENT)
-        key_at = line.find(b',"key":"', 0, at)
-        if key_at > 0:
-            self._keys.setdefault(_key(line, key_at + 8), []).append((seq, offset))
-        at += len(_EVENT)
-        end = line.find(b'"', at)
-        kind = line[at:end]
-        if is_erased := kind == b"erased":
-            kind = line[end + len(_WAS) : line.find(b'"', end + len(_WAS))]
-        if kind == b"user_message_added":
-            self._turns.append(seq)
-        elif kind == b"tool_called":
-            call = self._calls[_id(line)] = [(seq, offset)]
+    def _take(self, at: int, lines: list[bytes]) -> None:
+        """For each line of a history, so with nothing called for one that says nothing of interest."""
+        offsets = list(accumulate(map(len, lines), initial=at))
+        first = self._seq + 1
+        self._seq += len(lines)
+        try:
+            sketches = _decode_sketches(b"\n".join(lines))
+        except (msgspec.MsgspecError, RecursionError) as error:
+            path = self._handles.of(self.session_id).log.path
+            raise CorruptRecordError(path, at, first, f"it, or one soon after it: {error}") from None
+        for index, sketch in enumerate(sketches):
+            kind = sketch.event.type
+            if kind == "user_message_added":
+                self._turns.append(first + index)
+            if sketch.key is not None or kind in _OF_INTEREST:
+                self._note(sketch, (first + index, offsets[index] + index), lines[index])
+
+    def _note(self, sketch: "_Sketch", place: Place, line: bytes) -> None:
+        if sketch.key is not None:
+            self._keys.setdefault(sketch.key, []).append(place)
+        event = sketch.event
+        is_erased = event.type == "erased"
+        kind = event.was if is_erased else event.type
+        if kind == "tool_called":
+            call = self._calls[sketch.id] = [place]
             if not is_erased:  # its return finds it; nobody can ask for it
-                self._open[call[0]] = call
-                self._by_call_id.setdefault(_call_id(line, end), []).append(call)
-        elif kind == b"tool_returned":
-            self._take_return(line, at, None if is_erased else end, (seq, offset))
-        elif kind == b"session_rewound" and not is_erased:
-            event = decode_record(line).event
-            assert isinstance(event, SessionRewound)
-            self._standing.rewind(seq, event.to)
+                self._unsorted.append((event.call_id, call))
+        elif kind == "user_message_added" and is_erased:
+            self._turns.append(place[0])
+        elif kind == "tool_returned":
+            self._note_return(sketch, place)
+        elif kind == "session_rewound" and not is_erased:
+            rewound = decode_record(line).event
+            assert isinstance(rewound, SessionRewound)
+            self._standing.rewind(place[0], rewound.to)
 
-    def _take_return(self, line: bytes, at: int, end: int | None, place: Place) -> None:
+    def _note_return(self, sketch: "_Sketch", place: Place) -> None:
         """A return names the record of its call as its cause; one of another writer, only the call's id."""
-        cause_at = line.find(b',"cause":"', 0, at) + 10
-        call = self._calls.get(line[cause_at : cause_at + 36]) if cause_at > 10 else None
-        if call is None and end is not None:
-            of_this_id = self._by_call_id.get(_call_id(line, end), ())
+        call = self._calls.get(sketch.cause) if sketch.cause is not None else None
+        if call is None and sketch.event.type == "tool_returned":
+            of_this_id = self._calls_with(sketch.event.call_id)
             call = next((each for each in reversed(of_this_id) if len(each) == 1), None)
         if call is not None:
             call.append(place)
-            self._open.pop(call[0], None)
+
+    def _calls_with(self, call_id: str) -> Sequence[_Call]:
+        for id, call in self._unsorted:
+            self._by_call_id.setdefault(id, []).append(call)
+        self._unsorted.clear()
+        return self._by_call_id.get(call_id, ())
 
     # Asking
 
@@ -116,7 +143,7 @@ class Recall(UpToDate):
 
     def call(self, call_id: str) -> Recalled | None:
         """The last call with this id that stands."""
-        for call in reversed(self._by_call_id.get(call_id, ())):
+        for call in reversed(self._calls_with(call_id)):
             if self._standing.stands(call[0][0]):
                 returned = self._last(call[1:])
                 back = None if returned is None else self._record(returned)
@@ -125,9 +152,7 @@ class Recall(UpToDate):
 
     def unfinished(self) -> Iterator[Record]:
         """The calls that stand and have no return that does, in order."""
-        # Without a rewind, what is open is known; with one, a return may have been taken back.
-        calls = self._calls if self._standing.ever_rewound else self._open
-        for call in list(calls.values()):
+        for call in list(self._calls.values()):
             if self._standing.stands(call[0][0]) and self._last(call[1:]) is None:
                 record = self._record(call[0])
                 if isinstance(record.event, ToolCalled):
@@ -152,26 +177,3 @@ def _fits(line: bytes) -> bool:
     at = line.find(_CHAIN)
     digest = sha256(b"journal/event/1" + line[at + 63 : at + 85] + line[at + 95 : -1]).digest()
     return line[at - 44 : at - 1] == base64url(digest)
-
-
-def _id(line: bytes) -> bytes:
-    at = line.find(b'"id":"') + 6
-    return line[at : at + 36]
-
-
-def _call_id(line: bytes, end: int) -> str:
-    """The id of a call, of an event whose type ends at `end`."""
-    at = end + len(_CALL_ID)
-    close = line.find(b'"', at)
-    if line.startswith(_CALL_ID, end) and line.find(b"\\", at, close + 1) < 0:
-        return line[at:close].decode()
-    event = decode_record(line).event
-    return event.call_id if isinstance(event, ToolCalled | ToolReturned) else ""
-
-
-def _key(line: bytes, at: int) -> str:
-    end = line.find(b'"', at)
-    if line.find(b"\\", at, end + 1) < 0:
-        return line[at:end].decode()
-    said = outline(line)  # a key with a quotation mark in it, or other signs that JSON escapes
-    return said.key or "" if said is not None else ""

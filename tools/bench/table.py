@@ -12,6 +12,7 @@ import following
 import glance
 import importing
 import listing
+import living
 import loading
 import rewriting
 import saving
@@ -47,6 +48,7 @@ def main() -> int:
         "search": searching.rows,
         "travel": travelling.rows,
         "rewrite": rewriting.rows,
+        "live": living.rows,
     }
     unknown = set(options.names) - benchmarks.keys()
     if unknown:
