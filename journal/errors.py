@@ -21,9 +21,10 @@ class VersionConflictError(JournalError):
         found = f"is at version {version}, expected {expected}"
         if version == expected:
             found = f"is at version {version}, but not the one that was loaded: deleted or rewritten since"
-        super().__init__(
-            f"session {session_id!r} {found}; nothing was written. Load it again, decide again, retry."
-        )
+        advice = "Load it again, decide again, retry."
+        if expected == 0 and version:
+            found, advice = f"is there already, at version {version}", "Load it, or choose another id."
+        super().__init__(f"session {session_id!r} {found}; nothing was written. {advice}")
         self.session_id = session_id
         self.version = version
         self.expected = expected

@@ -141,3 +141,53 @@ def test_all_of_a_user(talks: Path) -> None:
     assert load(talks).metadata == {}
     assert contents(load(talks, "other")) == ["mine"]
     assert "nothing to erase" in invoke(talks, "erase", "--user", "ann", "--reason", "r").stderr
+
+
+def test_a_point_that_is_none_is_said_of_the_session_that_lacks_it(talks: Path) -> None:
+    invoke(talks, "say", "other", "one")
+    for arguments, lacking in (
+        (["blame", "s@99", "metadata.k"], "'s'"),
+        (["diff", "s@99", "s"], "'s'"),
+        (["diff", "s", "other@99"], "'other'"),
+        (["diff", "s@99", "other"], "'s'"),
+    ):
+        refused = invoke(talks, *arguments)
+
+        assert refused.exit_code == 3
+        assert f"session {lacking} has no such point" in refused.stderr
+
+
+def test_a_path_without_a_value_says_what_is_there(talks: Path) -> None:
+    refused = invoke(talks, "blame", "s", "metadata.kk")
+
+    assert refused.exit_code == 1
+    assert refused.stdout == ""
+    assert refused.stderr == "journal: there is no 'kk' in metadata: its keys are k\n"
+
+
+def test_a_command_for_whole_sessions_says_so_where_a_point_is_given(talks: Path) -> None:
+    refused = invoke(talks, "info", "s@3")
+
+    assert refused.exit_code == 3
+    assert refused.stderr.endswith("a session is asked for here, and no point of it: s\n")
+
+
+def test_what_is_gone_is_shown_in_the_order_in_which_it_was_said(talks: Path) -> None:
+    """To a person; a program gets it in the order in which it can be applied."""
+    shown = invoke(talks, "diff", "s", "s@1").stdout
+    found = answer(talks, "diff", "s", "s@1")["differences"]
+
+    assert shown.index("user_messages.0") < shown.index("user_messages.1")
+    assert [each["path"] for each in found][:2] == ["user_messages.1", "user_messages.0"]
+
+
+def test_of_long_values_the_place_where_they_differ_is_shown(
+    talks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    with StateStore(talks, durability="os") as store:
+        for end in ("rain", "snow"):
+            store.update_session_with("s", lambda s, end=end: s.set_metadata("plan", "x" * 500 + end))
+    _, before, after = invoke(talks, "diff", "s@-2", "s").stdout.splitlines()[-3:]
+
+    assert (before, after) == (f'  - …{"x" * 20}rain"', f'  + …{"x" * 20}snow"')
