@@ -129,6 +129,18 @@ def test_what_cannot_be_erased_is_said_and_nothing_changes(
     assert load(talks).version == 5
 
 
+def test_of_a_range_goes_what_may_go_and_what_stays_is_said(talks: Path) -> None:
+    invoke(talks, "erase", "s@2", "--reason", "r", "--yes")
+    shown = invoke(talks, "erase", "s@1..", "--reason", "r")
+
+    assert shown.exit_code == 1
+    assert "would erase 3 records (3 to 5) of s" in shown.stdout
+    assert "s: without record 1, as it says whose the session is" in shown.stderr
+    assert "s: without record 2, as its content is gone already" in shown.stderr
+    assert invoke(talks, "erase", "s@1..99", "--reason", "r").exit_code == 3
+    assert "nothing to erase" in invoke(talks, "erase", "s@..1", "--reason", "r", "--yes").stderr
+
+
 def test_all_of_a_user(talks: Path) -> None:
     invoke(talks, "say", "other", "mine", "--user", "bob")
     assert (
