@@ -30,7 +30,7 @@ from journal.record import Pending, decode_record, encode_batch, prepare
 from journal.search_index import forget
 from journal.snapshot import read_snapshot
 from projections.difference import is_same
-from projections.erasure import ErasedContent, holds_a_state, why_kept
+from projections.erasure import ErasedContent, holds_a_state, keys_said_by, keys_taken_by, why_kept
 from projections.events import Change, ContentErased, Erased, Record, SessionReplaced
 from projections.messages import utc_now
 from projections.session import Session, SessionProjection, apply_event
@@ -180,11 +180,26 @@ def _plan(handle: Handle, versions: Collection[int], only_ids: Collection[str] |
     if missing and only_ids is None:
         detail = f"its records are 1 to {handle.log.version}, there is no record {min(missing)}"
         raise SessionNotFoundError(handle.session_id, detail, exists=True)
-    for record in _records(handle) if plan.going else ():
-        if record.seq not in plan.going and plan.content.is_repeated_by(record):
-            plan.going[record.seq] = record
+    if plan.going:
+        _add_what_repeats(plan, handle)
     plan.going = dict(sorted(plan.going.items()))
     return plan
+
+
+def _add_what_repeats(plan: _Plan, handle: Handle) -> None:
+    """Find the records that say some of it again; of the settings that are taken away, only their names."""
+    names, taking = plan.content.keys(), []
+    for record in _records(handle):
+        if record.seq in plan.going:
+            continue
+        if plan.content.is_repeated_by(record):
+            plan.going[record.seq] = record
+            continue
+        # A name that is said by what stays is no secret.
+        names -= keys_said_by(record.event)
+        if keys_taken_by(record.event):
+            taking.append(record)
+    plan.going |= {record.seq: record for record in taking if names & keys_taken_by(record.event)}
 
 
 def _restoring(handle: Handle, plan: _Plan, state: Session) -> Iterator[Change]:

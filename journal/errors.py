@@ -21,11 +21,12 @@ class VersionConflictError(JournalError):
         found = f"is at version {version}, expected {expected}"
         if version == expected:
             found = f"is at version {version}, but not the one that was loaded: deleted or rewritten since"
+        advice = "Load it again, decide again, retry."
         if what is not None:
             found = f"is at version {version}: since it was looked at, another writer set {what}"
-        super().__init__(
-            f"session {session_id!r} {found}; nothing was written. Load it again, decide again, retry."
-        )
+        elif expected == 0 and version:
+            found, advice = f"is there already, at version {version}", "Load it, or choose another id."
+        super().__init__(f"session {session_id!r} {found}; nothing was written. {advice}")
         self.session_id = session_id
         self.version = version
         self.expected = expected

@@ -581,11 +581,15 @@ class StateStore:
         Each as it is now, or at a version or a moment. Raises SessionNotFoundError, CorruptRecordError.
         """
         one, other = self.timeline(session_id), self.timeline(other_id)
-        points = [
-            -1 if at is None else self._version_at(each, at)
-            for each, at in ((session_id, at), (other_id, other_at))
-        ]
+        points = (self._point_of(one, session_id, at), self._point_of(other, other_id, other_at))
         return compare(one, other, *points)
+
+    def _point_of(self, timeline: Timeline, session_id: str, at: int | datetime | None) -> int:
+        """The version at a point, None for the last. Raises SessionNotFoundError where there is none."""
+        try:
+            return timeline.resolve(timeline.version if at is None else self._version_at(session_id, at))
+        except IndexError as error:
+            raise SessionNotFoundError(session_id, str(error), exists=True) from None
 
     def verify(self, session_id: str | None = None, *, seal: Seal | None = None) -> Report:
         """Check a session, or all: every hash, link and number, and the snapshot. Writes nothing.

@@ -45,6 +45,10 @@ class ErasedContent:
             case event if (state := _state_in(event)) is not None:
                 self._settings += state.metadata.items()
 
+    def keys(self) -> set[str]:
+        """The names of the settings."""
+        return {key for key, _ in self._settings}
+
     def is_repeated_by(self, record: Record) -> bool:
         """Whether another record says the same message again, or holds a state in which some of it stands."""
         if any(_key(message) in self._messages for message in _messages_of(record)):
@@ -82,6 +86,19 @@ class ErasedContent:
         if _key(message) not in self._messages:
             return message
         return type(message)("", timestamp=message.timestamp)
+
+
+def keys_said_by(event: Event) -> set[str]:
+    """The names of the settings that an event makes."""
+    if isinstance(event, MetadataSet):
+        return {event.key}
+    state = _state_in(event)
+    return set() if state is None else set(state.metadata)
+
+
+def keys_taken_by(event: Event) -> set[str]:
+    """The names of the settings that an event takes away, and so says, too."""
+    return set(event.metadata_removed) if isinstance(event, SessionRewound) else set()
 
 
 def holds_a_state(event: Event) -> bool:

@@ -1,5 +1,6 @@
 """What all tests share: a store in a folder of its own, and real conversations where they are at hand."""
 
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from journal import StateStore
+from tests.command import Call, invoke
 
 SHARED = Path(__file__).parents[2] / "shared"
 
@@ -21,6 +23,15 @@ settings.register_profile("few", settings.get_profile("usual"), max_examples=10)
 settings.load_profile("usual")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def plain_environment() -> Iterator[None]:
+    """Nothing of what a developer's shell tells the command."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("JOURNAL_STORE", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "PAGER"):
+            patch.delenv(name, raising=False)
+        yield
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Where the store of a test is."""
@@ -32,6 +43,12 @@ def store(folder: Path) -> Iterator[StateStore]:
     """A store that does not wait for the disk: the tests that are about the disk open their own."""
     with StateStore(folder, durability="os") as opened:
         yield opened
+
+
+@pytest.fixture
+def call(folder: Path) -> Call:
+    """The command on the test's store."""
+    return functools.partial(invoke, folder)
 
 
 @pytest.fixture

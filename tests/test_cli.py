@@ -5,7 +5,6 @@ import os
 import pty
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +14,8 @@ from click.testing import CliRunner, Result
 from journal import ANY, StateStore
 from journal.cli.commands import app
 from journal.cli.text import cells, preview, safe_json, visible
+from tests.command import COMMAND, Call, at_a_terminal, run
 from tests.strategies import said
-
-Call = Callable[..., Result]
-COMMAND = [sys.executable, "-m", "journal.cli"]
-
-
-@pytest.fixture(autouse=True)
-def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("JOURNAL_STORE", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "PAGER"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def call(folder: Path) -> Call:
-    """Run the command on the test's store."""
-
-    def run(*args: str, input: str | bytes | None = None) -> Result:
-        return CliRunner().invoke(app, ["--store", str(folder), *args], input=input, catch_exceptions=False)
-
-    return run
 
 
 @pytest.fixture
@@ -503,10 +484,6 @@ def test_every_command_has_help_and_json() -> None:
 # As a process
 
 
-def run(*args: str, **options: Any) -> "subprocess.CompletedProcess[bytes]":
-    return subprocess.run([*COMMAND, *args], capture_output=True, timeout=60, check=False, **options)
-
-
 def test_a_reader_that_leaves_early_is_no_error(folder: Path) -> None:
     with StateStore(folder, durability="os") as store:
         session = store.get_or_create_session("ann", "s")
@@ -563,23 +540,6 @@ def test_a_warning_of_the_engine_is_one_line(folder: Path) -> None:
     assert (result.returncode, result.stdout) == (0, b"4\n")
     assert result.stderr.startswith(b"journal: warning: ")
     assert result.stderr.count(b"\n") == 1
-
-
-def at_a_terminal(*args: str, **environment: str) -> str:
-    """What a person would see: the command with a pseudo-terminal as its stdout."""
-    outer, inner = pty.openpty()
-    variables = {**os.environ, "TERM": "xterm", "COLUMNS": "80", "LINES": "24", **environment}
-    process = subprocess.Popen([*COMMAND, *args], stdin=inner, stdout=inner, stderr=inner, env=variables)
-    os.close(inner)
-    shown = b""
-    try:
-        while chunk := os.read(outer, 65536):
-            shown += chunk
-    except OSError:  # the other side is gone
-        pass
-    os.close(outer)
-    process.wait(timeout=30)
-    return shown.decode()
 
 
 def test_at_a_terminal_there_is_colour_and_a_pager_for_what_is_long(folder: Path) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.test_docs import lend_conversations
+
 ROOT = Path(__file__).parents[1]
 # What a page's reader has in the folder.
 FILES = ("tools/lima.jsonl", "docs/reference/check_proof.py")
@@ -27,8 +29,9 @@ PAGES = [
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_transcript_is_true(page: str, tmp_path: Path) -> None:
+def test_every_transcript_is_true(page: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """Run in order in one folder; `...` stands for what differs from run to run."""
+    lend_conversations(ROOT / page, tmp_path, request)
     blocks = re.findall(r"^```console\n(.*?)^```$", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
     steps = [step for block in blocks for step in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]]
     checker = doctest.OutputChecker()

@@ -2,29 +2,18 @@
 
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as parquet
 import pytest
-from click.testing import CliRunner, Result
 
 from journal import Session, StateStore
-from journal.cli.commands import app
 from projections import CustomEvent, Redaction, ToolCalled, ToolReturned
+from tests.command import Call
 
-Call = Callable[..., Result]
 SECRET = "sk-abcdefghij0123456789"
 MAIL = "ann@a.example"
-
-
-@pytest.fixture
-def call(folder: Path) -> Call:
-    def run(*args: str) -> Result:
-        return CliRunner().invoke(app, ["--store", str(folder), *args], catch_exceptions=False)
-
-    return run
 
 
 @pytest.fixture

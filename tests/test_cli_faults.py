@@ -8,11 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from journal import Session, StateStore
-from journal.cli.commands import app
 from journal.disk import Disk
+from tests.command import invoke
 
 pytestmark = pytest.mark.filterwarnings("ignore::journal.JournalWarning")
 
@@ -121,10 +121,6 @@ PLACES = [
 ]
 
 
-def call(folder: Path, args: list[str]) -> Result:
-    return CliRunner().invoke(app, ["--store", str(folder), *args])
-
-
 def check_told(result: Result) -> None:
     """It ended as a command ends; and where it failed, it said why."""
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
@@ -146,7 +142,7 @@ def test_whatever_stands_in_a_files_place(
         file.write(b'{"v":1')
     put(ward / place)
 
-    check_told(call(ward, args))
+    check_told(invoke(ward, *args, catch_exceptions=True))
 
 
 ERRORS = {
@@ -173,4 +169,4 @@ def test_whatever_the_system_refuses(
     for name in names:
         monkeypatch.setattr(Disk, name, refuse)
 
-    check_told(call(ward, args))
+    check_told(invoke(ward, *args, catch_exceptions=True))

@@ -5,7 +5,6 @@ import os
 import pty
 import signal
 import subprocess
-import sys
 import termios
 import threading
 import time
@@ -14,15 +13,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 from crash import mischief
 
 from journal import ANY, Change, StateStore
-from journal.cli.commands import app
 from journal.cli.text import cells, wrapped
 from projections import AgentResponseAdded, SessionCreated, UserMessageAdded
+from tests.command import COMMAND, Call
 
-COMMAND = [sys.executable, "-m", "journal.cli"]
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
@@ -171,17 +168,6 @@ def test_it_ends_when_nobody_reads(store: StateStore, folder: Path) -> None:
     assert shown.count(b"\n") == 1
     assert said == b""
     assert (folder / "code").read_text() == "141\n"
-
-
-Call = Callable[..., Result]
-
-
-@pytest.fixture
-def call(folder: Path) -> Call:
-    def run(*args: str) -> Result:
-        return CliRunner().invoke(app, ["--store", str(folder), *args], catch_exceptions=False)
-
-    return run
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
 from journal import JournalWarning, Session, StateStore
-from journal.cli.commands import app
+from tests.command import invoke
 
 
 @pytest.fixture
@@ -25,12 +24,8 @@ def session(folder: Path) -> str:
     return "s"
 
 
-def call(folder: Path, *args: str) -> Result:
-    return CliRunner().invoke(app, ["--store", str(folder), *args])
-
-
 def answer(folder: Path, *args: str) -> Any:
-    return json.loads(call(folder, *args, "--json").stdout)
+    return json.loads(invoke(folder, *args, "--json").stdout)
 
 
 def journal_of(folder: Path) -> Path:
@@ -51,12 +46,12 @@ def messages(folder: Path) -> list[str]:
 
 
 def is_whole(folder: Path) -> bool:
-    return call(folder, "verify", "s").exit_code == 0 and call(folder, "repair", "s").exit_code == 0
+    return invoke(folder, "verify", "s").exit_code == 0 and invoke(folder, "repair", "s").exit_code == 0
 
 
 def test_a_whole_session_needs_no_repair(folder: Path, session: str) -> None:
     before = journal_of(folder).read_bytes()
-    result = call(folder, "repair", "s", "--yes")
+    result = invoke(folder, "repair", "s", "--yes")
 
     assert (result.exit_code, result.stdout) == (0, "s: nothing to repair\n")
     assert journal_of(folder).read_bytes() == before
@@ -68,7 +63,7 @@ def test_a_torn_tail_is_shown_and_left_then_cut_and_kept(folder: Path, session: 
         file.write(torn)
     damaged = journal_of(folder).read_bytes()
 
-    assert call(folder, "repair", "s").exit_code == 1
+    assert invoke(folder, "repair", "s").exit_code == 1
     assert journal_of(folder).read_bytes() == damaged
 
     found = answer(folder, "repair", "s", "--yes")
@@ -88,8 +83,8 @@ def test_damage_in_the_middle_costs_the_damaged_record_and_all_bytes_are_kept(
     lines[3] = lines[3].replace(b"three", b"thr3e")
     journal_of(folder).write_bytes(b"".join(lines))
 
-    assert call(folder, "verify", "s").exit_code == 4
-    first = call(folder, "repair", "s")
+    assert invoke(folder, "verify", "s").exit_code == 4
+    first = invoke(folder, "repair", "s")
     assert first.exit_code == 1
     assert "records 1 to 5 stay; of record 4 only the hashes stay" in first.stdout
     assert journal_of(folder).read_bytes() == b"".join(lines)
@@ -100,7 +95,7 @@ def test_damage_in_the_middle_costs_the_damaged_record_and_all_bytes_are_kept(
     assert journal_of(folder).read_bytes().startswith(b"".join(lines[:3]))
     assert messages(folder) == ["one", "two", "", "four"]
     assert is_whole(folder)
-    assert call(folder, "say", "s", "on").stdout == "7\n"
+    assert invoke(folder, "say", "s", "on").stdout == "7\n"
 
 
 def test_what_the_snapshot_knows_of_a_damaged_record_comes_back(folder: Path, session: str) -> None:
@@ -109,9 +104,9 @@ def test_what_the_snapshot_knows_of_a_damaged_record_comes_back(folder: Path, se
     data = journal_of(folder).read_bytes().replace(b"three", b"thr3e")
     journal_of(folder).write_bytes(data)
 
-    assert "(session_replaced), which nothing proves" in call(folder, "repair", "s").stdout
-    assert "nothing proves" not in call(folder, "repair", "s", "--only-proven").stdout
-    assert call(folder, "repair", "s", "--yes").exit_code == 0
+    assert "(session_replaced), which nothing proves" in invoke(folder, "repair", "s").stdout
+    assert "nothing proves" not in invoke(folder, "repair", "s", "--only-proven").stdout
+    assert invoke(folder, "repair", "s", "--yes").exit_code == 0
     assert messages(folder) == ["one", "two", "three", "four"]
     assert answer(folder, "show", "s@4")["event"]["type"] == "erased"
     assert snapshot in kept(folder)
@@ -125,12 +120,12 @@ def test_behind_a_break_in_the_chain_a_person_decides(folder: Path, session: str
     lines[3] = b"x" * 300 + b"\n"
     journal_of(folder).write_bytes(b"".join(lines))
 
-    plan = call(folder, "repair", "s")
+    plan = invoke(folder, "repair", "s")
     assert "record 5 from behind the damage appended anew" in plan.stdout
     assert "lost: record 4" in plan.stdout
-    strict = call(folder, "repair", "s", "--only-proven")
+    strict = invoke(folder, "repair", "s", "--only-proven")
     assert "lost: 2 records (4 to 5)" in strict.stdout
-    assert call(folder, "repair", "s", "--yes", "--only-proven").exit_code == 0
+    assert invoke(folder, "repair", "s", "--yes", "--only-proven").exit_code == 0
     assert messages(folder) == ["one", "two"]
     assert is_whole(folder)
 
@@ -142,8 +137,8 @@ def test_whoever_had_read_past_the_damage_notices_the_repair(folder: Path, sessi
         lines = journal_of(folder).read_bytes().splitlines(keepends=True)
         lines[3] = lines[3].replace(b"three", b"thr3e")
         journal_of(folder).write_bytes(b"".join(lines))
-        call(folder, "repair", "s", "--yes")
-        call(folder, "say", "s", "long" * 1000)
+        invoke(folder, "repair", "s", "--yes")
+        invoke(folder, "say", "s", "long" * 1000)
         loaded = store.load_session("s")
 
         assert loaded is not None
@@ -160,7 +155,7 @@ def test_without_one_good_record_the_session_goes_on_from_its_snapshot(folder: P
     assert messages(folder) == ["one", "two", "three", "four"]
     assert [
         json.loads(line)["event"]["type"]
-        for line in call(folder, "log", "s", "--json").stdout.split("\n")[:2]
+        for line in invoke(folder, "log", "s", "--json").stdout.split("\n")[:2]
     ] == [
         "session_adopted",
         "journal_repaired",
@@ -173,12 +168,12 @@ def test_without_its_first_record_or_a_snapshot_a_person_says_whose_it_is(folder
     journal_of(folder).write_bytes(data)
     snapshot_of(folder).unlink()
 
-    result = call(folder, "repair", "s", "--yes")
+    result = invoke(folder, "repair", "s", "--yes")
     assert result.exit_code == 4
     assert "Say whose it is with --user" in result.stdout
     assert journal_of(folder).read_bytes() == data
 
-    assert call(folder, "repair", "s", "--yes", "--user", "ann").exit_code == 0
+    assert invoke(folder, "repair", "s", "--yes", "--user", "ann").exit_code == 0
     assert messages(folder) == ["one", "two", "three", "four"]
     assert kept(folder) == data
     assert is_whole(folder)
@@ -189,10 +184,10 @@ def test_a_session_of_which_nothing_can_be_read_ends_and_is_kept(folder: Path, s
     journal_of(folder).write_bytes(data)
     snapshot_of(folder).unlink()
 
-    assert "the session ends" in call(folder, "repair", "s", "--only-proven").stdout
-    assert call(folder, "repair", "s", "--yes", "--only-proven").exit_code == 0
+    assert "the session ends" in invoke(folder, "repair", "s", "--only-proven").stdout
+    assert invoke(folder, "repair", "s", "--yes", "--only-proven").exit_code == 0
     assert kept(folder) == data
-    assert call(folder, "state", "s").exit_code == 3
+    assert invoke(folder, "state", "s").exit_code == 3
 
 
 def test_another_programs_changes_are_taken_in(folder: Path, session: str) -> None:
@@ -209,7 +204,7 @@ def test_another_programs_changes_are_taken_in(folder: Path, session: str) -> No
     assert "metadata_set" in found["steps"][0]["remedy"]
     assert snapshot_of(folder).read_bytes() == foreign
 
-    assert call(folder, "repair", "s", "--yes").exit_code == 0
+    assert invoke(folder, "repair", "s", "--yes").exit_code == 0
     assert answer(folder, "state", "s", "--path", "metadata") == {"mood": "fine"}
     assert kept(folder) == foreign
     assert json.loads(snapshot_of(folder).read_bytes())["journal"]["version"] == 6
@@ -222,7 +217,7 @@ def test_another_programs_file_that_says_the_same_is_only_rewritten(folder: Path
     snapshot_of(folder).write_text(json.dumps(document))
     before = journal_of(folder).read_bytes()
 
-    assert call(folder, "repair", "s", "--yes").exit_code == 0
+    assert invoke(folder, "repair", "s", "--yes").exit_code == 0
     assert journal_of(folder).read_bytes() == before
     assert is_whole(folder)
 
@@ -266,14 +261,14 @@ def test_a_session_file_that_does_not_parse_goes_when_a_person_says_so(
     snapshot_of(folder).write_text("{")
     if journal is not None:
         journal_of(folder).write_bytes(journal)
-    result = call(folder, "repair", "s")
+    result = invoke(folder, "repair", "s")
 
     assert result.exit_code == 1
     assert "is no session file" in result.stdout
     assert snapshot_of(folder).read_text() == "{"
-    assert call(folder, "repair", "s", "--yes").exit_code == 0
+    assert invoke(folder, "repair", "s", "--yes").exit_code == 0
     assert b"{" in kept(folder)
-    assert call(folder, "state", "s").exit_code == 3
+    assert invoke(folder, "state", "s").exit_code == 3
     assert "is kept as" in (folder / ".journal" / "tombstones.jsonl").read_text()
 
 
@@ -281,7 +276,7 @@ def test_a_journal_of_a_newer_format_is_no_damage(folder: Path, session: str) ->
     lines = journal_of(folder).read_bytes().splitlines(keepends=True)
     lines[2] = lines[2].replace(b'{"v":1', b'{"v":2')
     journal_of(folder).write_bytes(b"".join(lines))
-    result = call(folder, "repair", "s", "--yes")
+    result = invoke(folder, "repair", "s", "--yes")
 
     assert result.exit_code == 4
     assert "update session-journal" in result.stdout
@@ -296,7 +291,7 @@ def test_looking_at_a_torn_session_repairs_nothing(folder: Path, session: str) -
     with warnings.catch_warnings():
         warnings.simplefilter("error", JournalWarning)
         for args in (["ls"], ["log", "s"], ["show", "s"], ["state", "s"], ["verify", "s"], ["repair", "s"]):
-            call(folder, *args)
+            invoke(folder, *args)
 
     assert journal_of(folder).read_bytes() == before
 
@@ -304,41 +299,41 @@ def test_looking_at_a_torn_session_repairs_nothing(folder: Path, session: str) -
 def test_all_sessions_and_the_catalog_are_repaired_at_once(folder: Path, session: str) -> None:
     """One line for what is whole: none. What is wrong is shown first, and done with --yes."""
     for session_id in ("a", "b"):
-        call(folder, "say", session_id, "hello", "--user", "ann")
+        invoke(folder, "say", session_id, "hello", "--user", "ann")
     torn = folder / "sessions" / "a.jsonl"
     torn.write_bytes(torn.read_bytes() + b"{")
-    call(folder, "ls")
+    invoke(folder, "ls")
     catalog = folder / ".journal" / "catalog.sqlite3"
     catalog.write_bytes(b"no database" * 100)
 
-    plan = call(folder, "repair", "--all")
+    plan = invoke(folder, "repair", "--all")
     assert plan.exit_code == 1
     assert plan.stdout.count("wrong:") == plan.stdout.count("would:") == 2
     assert "the store:" in plan.stdout
     assert "a:" in plan.stdout.splitlines()
     assert catalog.exists()
 
-    done = call(folder, "repair", "--all", "--yes", "--json")
+    done = invoke(folder, "repair", "--all", "--yes", "--json")
     assert done.exit_code == 0
     assert [json.loads(line)["session_id"] for line in done.stdout.splitlines()] == [None, "a"]
-    assert call(folder, "repair", "--all").stdout == "nothing to repair\n"
+    assert invoke(folder, "repair", "--all").stdout == "nothing to repair\n"
     assert len(answer(folder, "ls")["sessions"]) == 3
 
 
 @pytest.mark.parametrize("name", ["catalog", "search"])
 def test_what_is_derived_alone(folder: Path, session: str, name: str) -> None:
     """It is removed, and made anew when it is needed."""
-    call(folder, "search", "hello")
-    assert call(folder, "repair", "--catalog").stdout == "nothing to repair\n"
+    invoke(folder, "search", "hello")
+    assert invoke(folder, "repair", "--catalog").stdout == "nothing to repair\n"
     derived = folder / ".journal" / f"{name}.sqlite3"
     derived.write_bytes(derived.read_bytes()[:5000])
 
     assert answer(folder, "repair", "--catalog")["steps"][0]["kind"].startswith("broken_")
-    assert call(folder, "repair", "--catalog").exit_code == 1
-    assert call(folder, "repair", "--catalog", "--yes").exit_code == 0
+    assert invoke(folder, "repair", "--catalog").exit_code == 1
+    assert invoke(folder, "repair", "--catalog", "--yes").exit_code == 0
     assert not derived.exists()
-    assert call(folder, "repair", "--catalog").stdout == "nothing to repair\n"
-    call(folder, "search", "hello")
+    assert invoke(folder, "repair", "--catalog").stdout == "nothing to repair\n"
+    invoke(folder, "search", "hello")
     assert derived.exists()
 
 
@@ -355,8 +350,8 @@ def test_the_search_index_forgets_who_is_gone(folder: Path, session: str) -> Non
     assert step["kind"] == "outdated_search_index"
     assert "'s0', which is gone" in step["findings"][0]
     assert "more such sessions" in step["findings"][-1]
-    assert call(folder, "repair", "--catalog", "--yes").exit_code == 0
-    assert call(folder, "repair", "--catalog").stdout == "nothing to repair\n"
+    assert invoke(folder, "repair", "--catalog", "--yes").exit_code == 0
+    assert invoke(folder, "repair", "--catalog").stdout == "nothing to repair\n"
 
 
 @pytest.mark.parametrize(
@@ -370,14 +365,14 @@ def test_the_search_index_forgets_who_is_gone(folder: Path, session: str) -> Non
     ],
 )
 def test_what_does_not_go_together_is_a_usage_error(folder: Path, session: str, args: list[str]) -> None:
-    assert call(folder, "repair", *args).exit_code == 2
+    assert invoke(folder, "repair", *args).exit_code == 2
 
 
 def test_one_hopeless_session_does_not_stop_the_others(folder: Path, session: str) -> None:
     (folder / "sessions" / "b.jsonl").mkdir()
     with journal_of(folder).open("ab") as file:
         file.write(b"{")
-    result = call(folder, "repair", "--all", "--yes")
+    result = invoke(folder, "repair", "--all", "--yes")
 
     assert result.exit_code == 4
     assert result.stdout.count("done:") == 1
@@ -385,10 +380,10 @@ def test_one_hopeless_session_does_not_stop_the_others(folder: Path, session: st
 
 
 def test_several_sessions_by_name(folder: Path, session: str) -> None:
-    call(folder, "say", "t", "hello", "--user", "ann")
+    invoke(folder, "say", "t", "hello", "--user", "ann")
     for name in ("s", "t"):
         with (folder / "sessions" / f"{name}.jsonl").open("ab") as file:
             file.write(b"{")
 
-    assert call(folder, "repair", "s", "t", "s", "--yes").stdout.count("done:") == 2
-    assert call(folder, "repair", "s", "nobody").exit_code == 3
+    assert invoke(folder, "repair", "s", "t", "s", "--yes").stdout.count("done:") == 2
+    assert invoke(folder, "repair", "s", "nobody").exit_code == 3

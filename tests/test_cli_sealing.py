@@ -17,16 +17,9 @@ from journal.seal import open_seal
 from tests.test_seal import lines_of, put, speak
 
 
-@pytest.fixture
-def call(folder, tmp_path, monkeypatch):
-    """Run the command on the test's store, in a folder of the test's own."""
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("JOURNAL_STORE", raising=False)
-
-    def run(*args):
-        return CliRunner().invoke(app, ["--store", str(folder), *args], catch_exceptions=False)
-
-    return run
 
 
 @pytest.fixture

@@ -2,35 +2,17 @@
 
 import json
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from journal import Session, StateStore
-from journal.cli.commands import app
 from projections import ToolCalled, ToolReturned
+from tests.command import Call
 
-Call = Callable[..., Result]
 LAST = 44
-
-
-@pytest.fixture(autouse=True)
-def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("JOURNAL_STORE", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "PAGER"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def call(folder: Path) -> Call:
-    """Run the command on the test's store."""
-
-    def run(*args: str) -> Result:
-        return CliRunner().invoke(app, ["--store", str(folder), *args], catch_exceptions=False)
-
-    return run
 
 
 @pytest.fixture

@@ -19,9 +19,18 @@ PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
 FORMAT = (ROOT / "docs/reference/format.md").read_text()
 
 
+def lend_conversations(page: Path, folder: Path, request: pytest.FixtureRequest) -> None:
+    """Put real conversations where the page has them; without any, such a page is skipped."""
+    if "trajectories/" in page.read_text():
+        (folder / "trajectories").symlink_to(request.getfixturevalue("data"))
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_the_python_blocks_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_python_blocks_of_a_page_run(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+):
     """What a reader copies works."""
+    lend_conversations(page, tmp_path, request)
     monkeypatch.chdir(tmp_path)
     document = Sybil(parsers=[PythonCodeBlockParser()]).parse(page)
 

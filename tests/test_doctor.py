@@ -10,20 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from journal import Session, StateStore
-from journal.cli.commands import app
 from journal.disk import Disk
 from journal.doctor import check_session, check_store, session_ids
 from journal.layout import Layout
+from tests.command import invoke
 from tests.strategies import said
 
 pytestmark = pytest.mark.filterwarnings("ignore::journal.JournalWarning")
 
 
 def call(folder: Path, *args: str) -> Result:
-    return CliRunner().invoke(app, ["--store", str(folder), "doctor", *args])
+    return invoke(folder, "doctor", *args)
 
 
 def answers(folder: Path, *args: str) -> list[Any]:
@@ -157,8 +157,8 @@ def test_what_it_says_can_be_typed(ward: Path) -> None:
     for line in call(ward).output.splitlines():
         if line.startswith("next: chmod"):
             subprocess.run(line.removeprefix("next: "), shell=True, check=True)
-    CliRunner().invoke(app, ["--store", str(ward), "repair", "--all", "--yes"])
-    CliRunner().invoke(app, ["--store", str(ward), "compact"])
+    invoke(ward, "repair", "--all", "--yes")
+    invoke(ward, "compact")
     states = {each["session_id"]: each["state"] for each in answers(ward)[:-1]}
 
     assert {name for name, state in states.items() if state != "ok"} == {"newer", "folder"}

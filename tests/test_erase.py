@@ -1,7 +1,9 @@
 """Erasing: not one byte of the content stays in the store's folder; that it was there is proven."""
 
 import contextlib
+import json
 import os
+import re
 import threading
 from pathlib import Path
 
@@ -10,21 +12,43 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from journal import ANY, Change, InvalidEventError, JournalError, Session, SessionNotFoundError, StateStore
-from projections import ContentErased, CustomEvent, Erased, MetadataSet, ToolReturned
+from projections import (
+    ActiveSeedSet,
+    AgentResponseAdded,
+    ContentErased,
+    CustomEvent,
+    Erased,
+    MetadataSet,
+    ReasoningAdded,
+    ToolCalled,
+    ToolReturned,
+    UserMessageAdded,
+)
 from projections.erasure import why_kept
 from tests.strategies import CREATED, START, a_store, contents, said
 from tests.test_fork import FOREIGN, filled, histories_of_batches
 
-SECRET = "hunter2-correct-horse"
+SECRET = "hunter2-correcthorsebattery"
+
+
+def forms(text):
+    """The ways in which a text may be written: as it is, in JSON, in UTF-16, backwards, as words.
+
+    Of a word its end: an index of words leaves out what the one before it began with, too.
+    """
+    plain = {text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
+    plain.update(word[3:] for word in re.findall(r"\w{12,}", text.lower()))
+    return {each.encode(code) for each in plain for code in ("utf-8", "utf-16-le")} | {text.encode()[::-1]}
 
 
 def holding(folder, text):
     """The files below a folder in which a text stands, in any of the ways in which it may be written."""
+    wanted = forms(text)
     found = []
-    for path in Path(folder).rglob("*"):
+    for path in sorted(Path(folder).rglob("*")):
         if path.is_file():
             data = path.read_bytes()
-            if any(form in data for form in (text.encode(), text.encode("utf-16-le"), text.encode()[::-1])):
+            if any(form in data for form in wanted):
                 found.append(path.name)
     return found
 
@@ -37,7 +61,7 @@ def spoken(store, *words, session_id="s"):
 
 
 def test_not_one_byte_of_what_is_erased_is_found(store, folder, journal_file):
-    """Journal, snapshot, quarantine, temporary files, catalog: all of them held it."""
+    """Journal, snapshot, quarantine, temporary file, search index: all of them held it."""
     spoken(store, "a", SECRET, "b")
     with journal_file("s").open("ab") as file:
         file.write(b'{"v":1,"seq":5,' + SECRET.encode())
@@ -45,8 +69,11 @@ def test_not_one_byte_of_what_is_erased_is_found(store, folder, journal_file):
         store.append("s", [said("c")], expected_version=ANY)
     store.compact()
     store.list_sessions()
+    assert [hit.address for hit in store.search(SECRET)] == ["s@3"]
     (folder / "sessions" / ".s.json.0123456789abcdef.tmp").write_text(SECRET)
-    assert len(holding(folder, SECRET)) == 4
+    kinds = {name.partition(".")[0] or "temporary" for name in holding(folder, SECRET)}
+    assert kinds == {"s", "temporary", "search"}
+    assert len([name for name in holding(folder, SECRET) if name.startswith("s.")]) == 3
     (erased,) = store.erase("s", [3], reason="asked for by ann", by="bob")
 
     assert holding(folder, SECRET) == []
@@ -61,6 +88,53 @@ def test_not_one_byte_of_what_is_erased_is_found(store, folder, journal_file):
     report = store.verify("s")
     assert report.ok
     assert any("erased" in note for note in report.notes)
+
+
+def places(text):
+    """An event that says a text, wherever an event may say one."""
+    return st.sampled_from(
+        [
+            UserMessageAdded(content=text),
+            AgentResponseAdded(content=text),
+            ReasoningAdded(content=text, signature=text),
+            ToolCalled(call_id="c", name=text, arguments={"x": [text]}),
+            ToolReturned(call_id="c", result={text: 1}),
+            MetadataSet(key=text, value=1),
+            MetadataSet(key="k", value={"a": [text]}),
+            CustomEvent(name="n", data=text),
+            ActiveSeedSet(seed_id=text),
+        ]
+    )
+
+
+# What a text is beside a word that stands nowhere else: what JSON escapes, and what it may.
+SECRETS = st.text('é"\\\n/日я ', max_size=6).map(lambda around: f"{around}Correcthorsebattery{around}")
+
+
+@given(histories_of_batches(), SECRETS, st.data())
+def test_no_file_holds_what_was_erased_wherever_it_was_said(batches, secret, data):
+    """Snapshot, catalog, search index with its log, forks and rewinds: all had it, or might have."""
+    batches = [*batches, [Change(event=data.draw(places(secret)), at=START)]]
+    with a_store() as store:
+        filled(store, batches)
+        said_at = store.load_session("s").version
+        if data.draw(st.booleans()):
+            store.append("s", [said("behind it")], expected_version=ANY)
+        if data.draw(st.booleans()):
+            store.rewind("s", 1)
+            store.rewind("s", said_at)
+        if data.draw(st.booleans()):
+            store.fork("s", new_id="t")
+        store.compact()
+        store.list_sessions()
+        store.search("correcthorsebattery")
+        before = holding(store.base_path, secret)
+        store.erase("s", [said_at], reason="r")
+
+        assert "s.jsonl" in before
+        assert holding(store.base_path, secret) == []
+        assert store.verify().ok
+        assert list(store.search("correcthorsebattery")) == []
 
 
 @given(histories_of_batches(), st.data())
@@ -148,6 +222,7 @@ def test_copies_in_forks_go_with_it_and_their_proofs_hold(store, folder):
     store.fork("s", 2, new_id="w")
     store.append(fork, [said("c")], expected_version=ANY)
     store.compact()
+    store.search(SECRET)
     found = store.erase(fork, [3], reason="r")
 
     assert {each.session_id for each in found} == {"s", "t", "v"}
@@ -185,6 +260,7 @@ def test_all_of_a_users_content_in_one_call(store, folder):
     other = Session.with_id("v", "o")
     other.add_user_message("mine")
     store.save_session(other)
+    store.search(SECRET)
     assert store.erase_user("u", reason="r", dry_run=True)
     assert len(holding(folder, SECRET)) >= 2
     found = store.erase_user("u", reason="r")
@@ -324,11 +400,12 @@ def test_erasing_beside_writers_loses_nothing(store, folder):
 
 
 @pytest.mark.filterwarnings("ignore::journal.JournalWarning")
-@pytest.mark.parametrize("step", range(12))
+@pytest.mark.parametrize("step", range(16))
 def test_an_erasure_that_is_cut_short_is_done_again(store, folder, monkeypatch, step):
     """At each of its steps: the session is whole, and a second try leaves nothing."""
     spoken(store, "a", SECRET)
     store.compact()
+    store.search(SECRET)
     left = step
 
     def refusing(call):
@@ -362,3 +439,19 @@ def test_an_erased_message_has_the_time_of_its_record(store):
     store.erase("s", [3], reason="r")
 
     assert store.load_session("s").user_messages[1].timestamp == START
+
+
+def test_a_rewind_that_took_the_setting_away_says_its_name_and_goes_too(store, folder):
+    """Not where another record says that name, which stays."""
+    spoken(store, "a")
+    store.append("s", [MetadataSet(key=SECRET, value=1), MetadataSet(key="k", value=1)], expected_version=2)
+    store.rewind("s", 2)
+    store.append("s", [MetadataSet(key="k", value=2)], expected_version=5)
+    (of_k,) = store.erase("s", [4], reason="r", dry_run=True)
+    (of_secret,) = store.erase("s", [3], reason="r")
+
+    assert of_k.versions == [4]
+    assert of_secret.versions == [3, 5]
+    assert holding(folder, SECRET) == []
+    assert store.load_session("s").metadata == {"k": 2}
+    assert store.verify("s").ok

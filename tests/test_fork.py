@@ -285,3 +285,21 @@ def test_sessions_that_are_not_related_have_no_ancestor(store):
     store.save_session(Session.with_id("u", "x"))
 
     assert store.compare("s", "x").ancestor == 0
+
+
+@pytest.mark.parametrize("points", [{"at": 9}, {"other_at": 9}, {"at": 0}])
+def test_a_point_that_is_none_is_not_found(store, points):
+    for each in "st":
+        store.save_session(Session.with_id("u", each))
+
+    with pytest.raises(SessionNotFoundError, match=f"'{'t' if 'other_at' in points else 's'}'"):
+        store.compare("s", "t", **points)
+
+
+def test_another_programs_session_is_compared_as_it_is(store, snapshot_file):
+    store.save_session(Session.with_id("u", "s"))
+    snapshot_file("f").write_text(json.dumps(FOREIGN))
+    found = store.compare("s", "f")
+
+    assert found.ancestor == 0
+    assert ("user_messages", 0) in [each.path for each in found.between]

@@ -2,19 +2,16 @@
 
 import json
 import re
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
 from journal import ANY, Change, Session, StateStore, UserMessage
 from journal.chain import first_chain
-from journal.cli.commands import app
 from journal.cli.drawing import axis, bars, duration_text, field, strip_bars
 from journal.cli.output import Output
 from journal.cli.text import cells
@@ -31,11 +28,10 @@ from projections import (
     fold,
 )
 from projections.strip import strip
+from tests.command import Call, at_a_terminal, run
 from tests.strategies import START, record, some
 from tests.test_activity import any_history
-from tests.test_cli import at_a_terminal, run
 
-Call = Callable[..., Result]
 HOSTILE = "bo\x1b[2Jok\u202e\r\n"
 
 
@@ -111,18 +107,6 @@ USER     SESSIONS  RECORDS    SIZE
 ann             1       10  8.4 kB
 bob␛[2J         2        4  1.2 kB
 """
-
-
-@pytest.fixture(autouse=True)
-def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("JOURNAL_STORE", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "PAGER"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def call(folder: Path) -> Call:
-    """Run the command on the test's store."""
-    return lambda *args: CliRunner().invoke(app, ["--store", str(folder), *args], catch_exceptions=False)
 
 
 @pytest.fixture
@@ -365,9 +349,9 @@ def test_what_is_drawn_fits(history: Any, width: int) -> None:
 
 
 @some
-@given(any_history, st.integers(12, 150))
+@given(any_history, st.integers(13, 150))
 def test_labels_point_at_their_columns(history: Any, width: int) -> None:
-    """The first column has one; labels do not touch."""
+    """The first column has one, wherever the longest of them, `└12:00:00.000`, has room; they do not touch."""
     found = drawn(history, width)
     lines = axis(found, width)
     points = [place for place, character in enumerate(lines[0]) if character in "└┘"]

@@ -2,25 +2,22 @@
 
 import json
 import warnings
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
 from journal import JournalWarning, Session, SessionSummary, StateStore
-from journal.cli.commands import app
 from journal.cli.duration import parse_duration
 from journal.handle import Handle
 from journal.retention import Retention
+from tests.command import Call
 
 NOW = datetime.now(UTC)
 DAY = timedelta(days=1)
-Call = Callable[..., Result]
 
 
 def aged(store: StateStore, session_id: str, user: str, days: int) -> None:
@@ -183,14 +180,6 @@ def test_a_tombstone_that_cannot_be_read_is_told(old: StateStore, folder: Path) 
 
 
 # On the command line
-
-
-@pytest.fixture
-def call(folder: Path) -> Call:
-    def run(*args: str) -> Result:
-        return CliRunner().invoke(app, ["--store", str(folder), *args], catch_exceptions=False)
-
-    return run
 
 
 def test_prune_lists_and_with_yes_deletes(old: StateStore, call: Call) -> None:

@@ -127,6 +127,9 @@ def require_in(folder: str, session_id: str) -> str:
     check_session_id(session_id)
     if is_session_in(folder, session_id):
         return session_id
+    plain, at, _ = session_id.rpartition("@")
+    if at and is_session_in(folder, plain):
+        raise SessionNotFoundError(session_id, f"a session is asked for here, and no point of it: {plain}")
     known = session_ids(Disk(), Layout(folder))
     close = [each for each in known if session_id and each.startswith(session_id)][:3]
     close = close or get_close_matches(session_id, known, n=3)

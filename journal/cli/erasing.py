@@ -26,13 +26,14 @@ def erase_command(
 ) -> None:
     """Take the content of records out, for good; without --yes only say what would go.
 
-    ID@7 is one record, ID@3..5 are three. Whatever repeats the content goes with it: forks, snapshots,
-    quarantine, the search index. That the records were there, when and by whom, stays, and is proven.
+    ID@7 is one record, ID@3..5 are three, ID@1.. all but those that must stay. Whatever repeats the content
+    goes with it: forks, snapshots, quarantine, the search index. That the records were there, when and by
+    whom, stays, and is proven.
     """
     if bool(addresses) == (user is not None):
         raise click.UsageError("name the records to erase, ID@7 or ID@3..5, or say --user USER")
     with call.store(actor=by or user_name()) as store:
-        wanted = _wanted(store, addresses)
+        wanted = _wanted(call, store, addresses)
         found: list[Erasure] = []
         if user is not None:
             found = store.erase_user(user, reason=reason, dry_run=not yes)
@@ -46,22 +47,35 @@ def erase_command(
         raise click.exceptions.Exit(NO)
 
 
-def _wanted(store: "StateStore", addresses: tuple[str, ...]) -> dict[str, set[int]]:
+def _wanted(call: Call, store: "StateStore", addresses: tuple[str, ...]) -> dict[str, set[int]]:
     """Of each session the records that are meant; all must be there before anything goes."""
     wanted: dict[str, set[int]] = {}
     for address in addresses:
         where = parse_address(address, lambda each: is_session(store, each), ranges=True)
         require(store, where.session_id)
-        wanted.setdefault(where.session_id, set()).update(_versions(store, where))
+        wanted.setdefault(where.session_id, set()).update(_versions(call, store, where))
     return wanted
 
 
-def _versions(store: "StateStore", where: Address) -> range:
+def _versions(call: Call, store: "StateStore", where: Address) -> set[int]:
+    """One record as it was named; of a range, those that may go, and a note of those that stay."""
+    from journal.faults import records_text
+    from projections.erasure import why_kept
+
+    session_id = where.session_id
     if where.start is None and where.end is None:
-        raise click.UsageError(f"which records of it? Name one, {where.session_id}@7, or all: @1..")
-    end = locate(store, where.session_id, where.end)
-    start = end if not where.is_range else locate(store, where.session_id, where.start or 1)
-    return range(start, end + 1)
+        raise click.UsageError(f"which records of it? Name one, {session_id}@7, or all: {session_id}@1..")
+    end = locate(store, session_id, where.end)
+    if not where.is_range:
+        return {end}
+    start = locate(store, session_id, where.start or 1)
+    kept: dict[str, list[int]] = {}
+    for record in store.records(session_id, after=max(start - 1, 0)):
+        if record.seq <= end and (why := why_kept(record.event)) is not None:
+            kept.setdefault(why, []).append(record.seq)
+    for why, versions in kept.items():
+        call.out.note(f"{session_id}: without {records_text(versions)}, as {why}")
+    return set(range(start, end + 1)).difference(*kept.values())
 
 
 def _print(call: Call, found: "list[Erasure]", *, yes: bool) -> None:
