@@ -34,8 +34,8 @@ class _Waiting(NamedTuple):
     change: Change
 
 
-class _Rewritten(Exception):
-    """The file does not go on from what was imported of it; the text says since where."""
+class _Deleted(Exception):
+    """The session that is being fed is gone."""
 
 
 class Feed:
@@ -57,7 +57,8 @@ class Feed:
         self._known: set[str] = set()
         self._due: dict[str, None] = {}  # what is on record of this file, and has not come again yet
         self.metadata: dict[str, Json] = {}
-        self._is_closed = False
+        self.is_closed = False
+        """Nothing more is appended, for the reason that is among the problems."""
         self._attempt(self._open)
 
     def add(
@@ -75,7 +76,7 @@ class Feed:
         `line` and `place` ("message 3: ") say where it stands; `times`: the events', where they are not `at`.
         """
         item, changes = self._changes(content, at, events, times, f".{self._mark}")
-        if self._is_closed or not changes:
+        if self.is_closed or not changes:
             return
         if item in self._known:
             is_next = next(iter(self._due), item) == item
@@ -93,7 +94,7 @@ class Feed:
         self, name: str, value: Json, at: datetime, *, line: int | None = None, place: str = ""
     ) -> None:
         """Take in what a document says of its session: set again only where its value is another one."""
-        if self._is_closed or (name in self.metadata and same_json(self.metadata[name], value)):
+        if self.is_closed or (name in self.metadata and same_json(self.metadata[name], value)):
             return
         event = MetadataSet(key=name, value=value)
         content = _canonical({"metadata": name, "value": value})
@@ -113,12 +114,12 @@ class Feed:
         while f"{digest}.{self._seen[digest]}" in self._known:
             self._seen[digest] += 1
         item, changes = self._changes(content, at, events, (), "")
-        if not self._is_closed:
+        if not self.is_closed:
             self._wait(item, changes, line, place, len(content))
 
     def finish(self) -> None:
         """Append what waits: the file was read up to its end."""
-        if self._due and not self._is_closed:
+        if self._due and not self.is_closed:
             lost = len(self._due)
             self._close(
                 None, f"{lost:,} of the {'items' if lost > 1 else 'item'} imported before {_ARE[lost > 1]}"
@@ -157,18 +158,18 @@ class Feed:
             f"{self._session_id!r}: {what}. Nothing was changed; import it under another id."
         )
         self._run.problem(self._path, line, reason)
-        self._is_closed = True
+        self.is_closed = True
         self._waiting.clear()
         self._due.clear()
 
     def _attempt(self, step: Callable[[], None]) -> None:
         try:
-            if not self._is_closed:
+            if not self.is_closed:
                 step()
-        except (*SESSION_ERRORS, InvalidEventError) as error:
+        except (*SESSION_ERRORS, InvalidEventError, _Deleted) as error:
             self._run.problem(self._path, None, error)
-            self._is_closed = True
-        if self._is_closed:
+            self.is_closed = True
+        if self.is_closed:
             self._waiting.clear()
 
     def _open(self) -> None:
@@ -216,7 +217,12 @@ class Feed:
                     self._session_id, changes, expected_version=self._version
                 )
             except VersionConflictError:
+                existed = self._exists
                 self._look()
+                if existed and not self._exists:
+                    raise _Deleted(
+                        f"session {self._session_id!r} was deleted meanwhile: import it again"
+                    ) from None
                 self._waiting = [each for each in self._waiting if each.item not in self._known]
             except InvalidEventError as error:
                 self._weed_out(error)

@@ -60,12 +60,16 @@ class Run:
         total_bytes: int = 0,
     ) -> None:
         self.store, self.user_id, self.session_id = store, user_id, session_id
-        self.now = utc_now()
         self.shown: dict[str, str] = {}
+        self.begin()
+        self._progress, self._done, self._shown, self._total = progress, 0, 0, total_bytes
+
+    def begin(self) -> None:
+        """Begin anew: of what comes now, another outcome tells."""
+        self.now = utc_now()
         self.outcome = Outcome()
         self._found: set[str] = set()
         self._problems: Counter[str] = Counter()
-        self._progress, self._done, self._shown, self._total = progress, 0, 0, total_bytes
 
     def problem(self, path: str, line: int | None, reason: object) -> None:
         """Note what could not be imported. Raises GaveUp where that is more of a file than anybody reads."""

@@ -161,8 +161,8 @@ def _is_open(folder: str) -> bool:
 
 
 def _files(folder: str, names: list[str], format: str | None) -> Iterator[Source]:
-    endings = ENDINGS if format is None else BY_NAME[format].endings
-    paths = [os.path.join(folder, n) for n in names if n.endswith(endings) and not n.startswith(".")]
+    endings = _endings(format)
+    paths = [os.path.join(folder, each) for each in names if _may_be(each, endings)]
     # A link to nowhere is a file that cannot be read; a pipe or a folder is none.
     found = [source_at(path, format) for path in paths if os.path.isfile(path) or not os.path.exists(path)]
     is_seed = any(source.format == SEED for source in found)
@@ -170,3 +170,27 @@ def _files(folder: str, names: list[str], format: str | None) -> Iterator[Source
         # Beside session files of the seed's, what nobody recognises is a damaged one.
         damaged = is_seed and source.reason == _UNKNOWN and source.path.endswith(".json")
         yield Source(source.path, SEED) if damaged else source
+
+
+def walk(folder: str, format: str | None, *, without: str) -> Iterator[str]:
+    """The files below a folder that may be of a format, but hidden ones and those `without`."""
+    endings = _endings(format)
+    for above, folders, files in os.walk(folder):
+        folders[:] = sorted(
+            each
+            for each in folders
+            if not each.startswith(".") and not _is_same(os.path.join(above, each), without)
+        )
+        yield from (os.path.join(above, each) for each in sorted(files) if _may_be(each, endings))
+
+
+def _endings(format: str | None) -> tuple[str, ...]:
+    return ENDINGS if format is None else BY_NAME[format].endings
+
+
+def _may_be(name: str, endings: tuple[str, ...]) -> bool:
+    return name.endswith(endings) and not name.startswith(".")
+
+
+def _is_same(one: str, other: str) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)

@@ -55,6 +55,11 @@ class Transcript:
         for feed in self._feeds.values():
             feed.finish()
 
+    @property
+    def is_stuck(self) -> bool:
+        """Whether a session does not take what comes: to read the file anew may help."""
+        return any(feed.is_closed for feed in self._feeds.values())
+
     def _take(self, number: int, line: bytes, parsed: Parsed) -> None:
         self._at = parsed.at or self._at
         if parsed.session_id and self._run.session_id is None:
