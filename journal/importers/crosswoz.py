@@ -37,8 +37,8 @@ def import_file(run: Run, path: str) -> None:
     found = read_document(run, path)
     if found is None:
         return
-    if not isinstance(found[1], dict):
-        run.problem(path, None, "no dialogues of CrossWOZ: an object is expected")
+    if not isinstance(found[1], dict) or not found[1]:
+        run.problem(path, None, "no dialogues of CrossWOZ: an object with some is expected")
         return
     for dialogue_id, raw in found[1].items():
         place = f"dialogue {dialogue_id[:40]}: "

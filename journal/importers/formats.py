@@ -113,7 +113,7 @@ ALL: Final = (
         openai.LOOKS,
         (".json",),
         of_document=openai.recognises,
-        of_item=openai.recognises,
+        of_item=openai.recognises_item,
         import_document=openai.import_file,
     ),
     Format(jsonl.NAME, jsonl.LOOKS, (".jsonl",), of_line=jsonl.recognises, new_reader=jsonl.new_reader),

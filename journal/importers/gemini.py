@@ -199,7 +199,7 @@ def _call(index: int, call: Any, at: datetime | None) -> Iterator[_Part]:
             at = _moment(call.get("timestamp")) or at
             called = ToolCalled(call_id=call_id, name=name, arguments=arguments)
             yield _Part(f"call {call_id}", [name, arguments], at, [called])
-            if call.get("status") in _ENDED:
+            if str(call.get("status")) in _ENDED:
                 result, is_error = call.get("result"), call["status"] != "success"
                 returned = ToolReturned(call_id=call_id, result=result, is_error=is_error)
                 rest = {key: each for key, each in call.items() if key not in _CALLED and each is not None}

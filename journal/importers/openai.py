@@ -27,8 +27,13 @@ _canonical = msgspec.json.Encoder(order="sorted").encode
 
 
 def recognises(keys: dict[str, Any]) -> bool:
-    """Whether a document, or an object of its list, with these keys is of this format."""
-    return "role" in keys or any(_are_messages(keys[key]) for key in _MESSAGES if key in keys)
+    """Whether a document with these keys is of this format."""
+    return any(_are_messages(keys[key]) for key in _MESSAGES if key in keys)
+
+
+def recognises_item(keys: dict[str, Any]) -> bool:
+    """Whether a list with an object of these keys is of this format."""
+    return "role" in keys or recognises(keys)
 
 
 def import_file(run: Run, path: str) -> None:

@@ -21,7 +21,7 @@ ZIP: Final = "zip"
 ENDINGS: Final = (".json", ".jsonl", ".traj", ".zip")
 
 _decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
-_decode_list = msgspec.json.Decoder(list[Raw]).decode
+_decode_document = msgspec.json.Decoder(dict[str, Raw] | list[Raw]).decode
 _KEY: Final = re.compile(rb'"([A-Za-z_]{2,20})"\s*:')
 
 _UNKNOWN: Final = "not a format that this can import; looked for " + "; ".join(
@@ -60,40 +60,42 @@ def recognise(path: str) -> str | None:
     data, is_whole = head(path)
     if not data.strip():
         return NOTHING if path.endswith(".jsonl") and is_whole else None
-    if is_whole and (found := _of_document(data)) is not None:
-        return found
+    if is_whole and (document := _parsed(data)) is not None:
+        return _of_document(data, document)
     if not data.lstrip().startswith(b"[") and (found := _of_lines(data)) is not None:
         return found
     if _begins_with_a_line(data):
         return None
-    return (None if is_whole else _of_long_document(path)) or _of_keys(data)
+    if not is_whole and os.path.getsize(path) <= MAX_DOCUMENT_BYTES:
+        with open(path, "rb") as file:
+            whole = file.read()
+        if (document := _parsed(whole)) is not None:
+            return _of_document(whole, document)
+    return _of_keys(data)
 
 
-def _of_document(data: bytes) -> str | None:
-    """The format of a file that is one JSON document."""
+def _parsed(data: bytes) -> dict[str, Raw] | list[Raw] | None:
+    """A file that is one JSON document; None where it is none, or damaged."""
     try:
-        document = _decode_object(data)
+        document: dict[str, Raw] | list[Raw] = _decode_document(data)
     except BAD_JSON:
-        return _of_list(data)
-    if len(data.strip().splitlines()) == 1 and (found := _of_lines(data)) is not None:
+        return None
+    return document
+
+
+def _of_document(data: bytes, document: dict[str, Raw] | list[Raw]) -> str | None:
+    if isinstance(document, list):
+        return next(filter(None, map(_of_item, document[:10])), None)
+    if b"\n" not in data.strip() and (found := _of_lines(data)) is not None:
         return found  # one line alone
     return _first(document, lambda each: each.of_document)
 
 
-def _of_long_document(path: str) -> str | None:
-    """The format of a document that is longer than a head, and not too long to be imported."""
-    with open(path, "rb") as file:
-        if os.fstat(file.fileno()).st_size > MAX_DOCUMENT_BYTES:
-            return None
-        return _of_document(file.read())
-
-
-def _of_list(data: bytes) -> str | None:
+def _of_item(raw: Raw) -> str | None:
     try:
-        found = [_first(_decode_object(raw), lambda each: each.of_item) for raw in _decode_list(data)[:10]]
+        return _first(_decode_object(raw), lambda each: each.of_item)
     except BAD_JSON:
         return None
-    return next(filter(None, found), None)
 
 
 def _of_lines(data: bytes) -> str | None:

@@ -104,7 +104,7 @@ class _Reader:
             raise Malformed("not a message: an object with a role is expected")
         rest = {key: value for key, value in item.items() if key not in _PLACED and value not in _EMPTY}
         if rest.get("agent") == self._agent:
-            del rest["agent"]
+            rest.pop("agent", None)
         self._agent = item.get("agent", self._agent)
         match item:
             case {"role": "system", "content": content}:
