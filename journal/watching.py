@@ -22,7 +22,7 @@ def changes(
 ) -> Generator[Names | None, None, None]:
     """The names of the files in a folder that changed, as they do; none at each tick of the clock.
 
-    `recursive`: of those in the folders below, too.
+    `recursive`: of those in the folders below, too, as paths from the folder.
     None: any may have changed. The watch has only begun, or there is none to be had, for there is no such
     folder yet or the system has no watch left, and this is a tick. Ends when it `is_over`.
     """
@@ -57,7 +57,9 @@ def _watched(
         for found in watched:
             if not found and _inode(disk, folder) != inode:
                 return
-            yield frozenset(os.path.basename(path) for _, path in found)
+            yield frozenset(
+                os.path.relpath(path, folder) if recursive else os.path.basename(path) for _, path in found
+            )
 
 
 def _inode(disk: Disk, folder: str) -> int | None:

@@ -75,8 +75,9 @@ class Feed:
 
         `line` and `place` ("message 3: ") say where it stands; `times`: the events', where they are not `at`.
         """
-        item, changes = self._changes(content, at, events, times, f".{self._mark}")
-        if self.is_closed or not changes:
+        digest, occurrence = self._place_of(content)
+        item = f"{digest}.{occurrence}"
+        if self.is_closed or not events:
             return
         if item in self._known:
             is_next = next(iter(self._due), item) == item
@@ -85,6 +86,10 @@ class Feed:
             elif item in self._due:
                 self._close(line, f"{place}it stood elsewhere before")
             return
+        changes = [
+            Change(event=event, at=own or at, key=f"{digest}.{index}.{occurrence}.{self._mark}")
+            for index, (event, own) in enumerate(zip(events, times or [None] * len(events), strict=True))
+        ]
         if self._due and not self._in_place and _all_can_be_stored(changes):
             self._close(line, f"{place}this was not there before, and something else was")
             return
@@ -113,9 +118,13 @@ class Feed:
         digest = short_hash(content)
         while f"{digest}.{self._seen[digest]}" in self._known:
             self._seen[digest] += 1
-        item, changes = self._changes(content, at, events, (), "")
+        digest, occurrence = self._place_of(content)
+        changes = [
+            Change(event=event, at=at, key=f"{digest}.{index}.{occurrence}")
+            for index, event in enumerate(events)
+        ]
         if not self.is_closed:
-            self._wait(item, changes, line, place, len(content))
+            self._wait(f"{digest}.{occurrence}", changes, line, place, len(content))
 
     def finish(self) -> None:
         """Append what waits: the file was read up to its end."""
@@ -127,22 +136,11 @@ class Feed:
         self._attempt(self._append)
         self._waiting_bytes = 0
 
-    def _changes(
-        self,
-        content: bytes,
-        at: datetime,
-        events: Sequence[Event],
-        times: Sequence[datetime | None],
-        mark: str,
-    ) -> tuple[str, list[Change]]:
+    def _place_of(self, content: bytes) -> tuple[str, int]:
+        """What an item is recognised by, and how many such the file held before."""
         digest = short_hash(content)
-        occurrence = self._seen[digest]
-        self._seen[digest] = occurrence + 1
-        changes = [
-            Change(event=event, at=own or at, key=f"{digest}.{index}.{occurrence}{mark}")
-            for index, (event, own) in enumerate(zip(events, times or [None] * len(events), strict=True))
-        ]
-        return f"{digest}.{occurrence}", changes
+        self._seen[digest] += 1
+        return digest, self._seen[digest] - 1
 
     def _wait(self, item: str, changes: list[Change], line: int | None, place: str, size_bytes: int) -> None:
         self._waiting += [_Waiting(item, line, place, change) for change in changes]

@@ -163,8 +163,8 @@ def _is_open(folder: str) -> bool:
 
 
 def _files(folder: str, names: list[str], format: str | None) -> Iterator[Source]:
-    endings = _endings(format)
-    paths = [os.path.join(folder, each) for each in names if _may_be(each, endings)]
+    endings = endings_of(format)
+    paths = [os.path.join(folder, each) for each in names if may_be(each, endings)]
     # A link to nowhere is a file that cannot be read; a pipe or a folder is none.
     found = [source_at(path, format) for path in paths if os.path.isfile(path) or not os.path.exists(path)]
     is_seed = any(source.format == SEED for source in found)
@@ -175,24 +175,22 @@ def _files(folder: str, names: list[str], format: str | None) -> Iterator[Source
 
 
 def walk(folder: str, format: str | None, *, without: str) -> Iterator[str]:
-    """The files below a folder that may be of a format, but hidden ones and those `without`."""
-    endings = _endings(format)
+    """The files below a folder that may be of a format; not those that are hidden, or below `without`."""
+    endings = endings_of(format)
     for above, folders, files in os.walk(folder):
         folders[:] = sorted(
             each
             for each in folders
-            if not each.startswith(".") and not _is_same(os.path.join(above, each), without)
+            if not each.startswith(".") and os.path.realpath(os.path.join(above, each)) != without
         )
-        yield from (os.path.join(above, each) for each in sorted(files) if _may_be(each, endings))
+        yield from (os.path.join(above, each) for each in sorted(files) if may_be(each, endings))
 
 
-def _endings(format: str | None) -> tuple[str, ...]:
+def may_be(path: str, endings: tuple[str, ...]) -> bool:
+    """Whether a file at a path below a folder is looked at: with one of the endings, and nothing hidden."""
+    return path.endswith(endings) and not any(part.startswith(".") for part in path.split(os.sep))
+
+
+def endings_of(format: str | None) -> tuple[str, ...]:
+    """The endings of files that may be of a format; None: of any."""
     return ENDINGS if format is None else BY_NAME[format].endings
-
-
-def _may_be(name: str, endings: tuple[str, ...]) -> bool:
-    return name.endswith(endings) and not name.startswith(".")
-
-
-def _is_same(one: str, other: str) -> bool:
-    return os.path.realpath(one) == os.path.realpath(other)

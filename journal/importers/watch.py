@@ -13,11 +13,11 @@ from journal.importers import check_options, import_source
 from journal.importers.formats import BY_NAME
 from journal.importers.ingest import GaveUp, Run
 from journal.importers.outcome import Outcome, Problem
-from journal.importers.recognition import Source, source_at, walk
+from journal.importers.recognition import Source, endings_of, may_be, source_at, walk
 from journal.importers.source import Place, head
 from journal.importers.transcript import Read, Transcript
 from journal.store import StateStore
-from journal.watching import changes
+from journal.watching import Names, changes
 
 # A document is written as a whole, and read when that seems to be over.
 _QUIET_SECONDS: Final = 0.5
@@ -68,65 +68,87 @@ class Watch:
             if not os.path.exists(path):
                 raise FileNotFoundError(f"{path} does not exist: nothing was imported")
         self._run = Run(store, user_id=user_id, session_id=session_id)
-        self._format = format
+        self._format, self._own = format, os.path.realpath(store.base_path)
         self._files: dict[str, _File] = {}
         self._open: OrderedDict[str, Transcript] = OrderedDict()
         self._waiting: set[str] = set()
-        self._is_woken = False
-        self._rest_until = self._scan_at = 0.0
+        self._scan_at = 0.0
+        self._is_scanned = False
 
     def follow(self, is_over: Callable[[], bool]) -> Iterator[tuple[str, Outcome]]:
         """Take in what is there, then what comes, until it `is_over`: each file read, and its outcome.
 
         A problem is told once. At the end come the files of which something is still to be written.
         """
-        folders = {path if os.path.isdir(path) else os.path.dirname(path) or "." for path in self._paths}
+        # Of a file it is the folder that is watched, and not what is below that.
+        folders = dict(
+            (path, True) if os.path.isdir(path) else (os.path.dirname(path), False) for path in self._paths
+        )
         with ExitStack() as stack:
-            watched = [
-                stack.enter_context(closing(changes(Disk(), folder, is_over, recursive=True)))
-                for folder in sorted(folders)
-            ]
+            watched = {
+                folder: stack.enter_context(
+                    closing(changes(Disk(), folder or ".", is_over, recursive=is_deep))
+                )
+                for folder, is_deep in folders.items()
+            }
             while not is_over():
-                for each in watched:
-                    names = next(each, None)
-                    self._is_woken = self._is_woken or names is None or bool(names)
-                self._scan()
+                for folder, names in watched.items():
+                    self._note(folder, next(names, None))
+                if time.monotonic() >= self._scan_at:
+                    self._scan()
                 yield from self._settled(is_over)
         yield from self._left_over()
 
+    def _note(self, folder: str, names: Names | None) -> None:
+        """Look at the files that are said to have changed; None: any may have."""
+        if names is None:
+            self._scan_at = 0.0
+        for name in names or ():
+            if self._is_ours(path := os.path.join(folder, name)):
+                self._look_at(path, time.monotonic())
+
+    def _is_ours(self, path: str) -> bool:
+        """Whether a scan would find a file at this path."""
+        if path in self._files or path in self._paths:
+            return True
+        above = [each for each in self._paths if path.startswith(os.path.join(each, ""))]
+        endings = endings_of(self._format)
+        return any(may_be(os.path.relpath(path, each), endings) for each in above) and not os.path.realpath(
+            path
+        ).startswith(os.path.join(self._own, ""))
+
     def _scan(self) -> None:
-        """Note which files are not what they were."""
+        """Look at all files: which of them are not what they were, and which are gone."""
         start = time.monotonic()
-        if start < self._rest_until or not (self._is_woken or start >= self._scan_at):
-            return
-        is_first, self._is_woken = not self._scan_at, False
-        found = dict(self._listing())
-        for path, seen in found.items():
-            file = self._files.get(path)
-            if file is None:
-                self._files[path] = _File(seen, 0.0 if is_first else start)
-            elif file.seen != seen:
-                file.seen, file.changed_at = seen, start
-            else:
-                continue
-            self._waiting.add(path)
-        for path in self._files.keys() - found.keys():
+        found = set()
+        for path in self._paths:
+            # The store's own files may be below the folder, and are no transcripts.
+            files = walk(path, self._format, without=self._own) if os.path.isdir(path) else [path]
+            for file in files:
+                found.add(file)
+                self._look_at(file, start if self._is_scanned else 0.0)
+        for path in self._files.keys() - found:
             del self._files[path]
             self._open.pop(path, None)
             self._waiting.discard(path)
-        taken = time.monotonic() - start
-        self._rest_until = start + taken / _SCAN_SHARE
-        self._scan_at = start + max(_SCAN_EACH_SECONDS, taken / _SCAN_SHARE)
+        self._is_scanned = True
+        self._scan_at = start + max(_SCAN_EACH_SECONDS, (time.monotonic() - start) / _SCAN_SHARE)
 
-    def _listing(self) -> Iterator[tuple[str, _Seen]]:
-        """The files that may be transcripts, as they stand; the store's own are none."""
-        own = self._run.store.base_path
-        for path in self._paths:
-            files = walk(path, self._format, without=own) if os.path.isdir(path) else [path]
-            for file in files:
-                with suppress(OSError):  # gone meanwhile
-                    status = os.stat(file)
-                    yield file, (status.st_ino, status.st_size, status.st_mtime_ns)
+    def _look_at(self, path: str, now: float) -> None:
+        """Note whether a file is not what it was."""
+        try:
+            status = os.stat(path)
+        except OSError:
+            return  # gone; the next scan sees that
+        seen = (status.st_ino, status.st_size, status.st_mtime_ns)
+        file = self._files.get(path)
+        if file is None:
+            self._files[path] = _File(seen, now)
+        elif file.seen != seen:
+            file.seen, file.changed_at = seen, now
+        else:
+            return
+        self._waiting.add(path)
 
     def _settled(self, is_over: Callable[[], bool]) -> Iterator[tuple[str, Outcome]]:
         """Read the files that changed and can be read by now."""
