@@ -87,6 +87,15 @@ def test_an_action_without_an_id_is_told_by_its_place(
     ]
 
 
+def test_an_action_gives_one_observation(store: StateStore, tmp_path: Path) -> None:
+    """What is marked as one with no action before it is what was said, as the task is."""
+    answer = {"role": "assistant", "content": "Look", "action": "ls"}
+    seen = {"role": "user", "content": "a b", "message_type": "observation"}
+    found = events(store, write(tmp_path / "run.traj", answer, seen, seen))
+
+    assert found[-2:] == [ToolReturned(call_id="action-2", result="a b"), UserMessageAdded(content="a b")]
+
+
 def test_a_step_follows_its_message_without_what_that_says(store: StateStore, tmp_path: Path) -> None:
     """Also where the file has no message for it; a query that is not the history is kept."""
     answer = {"role": "assistant", "content": "Look", "thought": "Look", "action": ""}

@@ -224,14 +224,47 @@ def test_the_folder_may_go_and_come_back(store: StateStore, tmp_path: Path) -> N
 
 def test_the_stores_own_files_are_no_transcripts(store: StateStore, tmp_path: Path) -> None:
     """A store within the folder that is watched."""
-    (tmp_path / "chat.jsonl").write_bytes(lines_of(*CHAT))
+    (tmp_path / "a.jsonl").write_bytes(lines_of(*CHAT))
     told_of = steps(store, tmp_path)
-    first, _ = next(told_of)
-    put(tmp_path / "chat.jsonl", lines_of(*CHAT))
-    second, _ = next(told_of)
+    names = [Path(next(told_of)[0]).name]
+    for name in ("z.jsonl", "zz.jsonl"):
+        (tmp_path / name).write_bytes(lines_of(*CHAT))
+        time.sleep(1.2)  # all files are looked at, and left alone for long enough
+        names.append(Path(next(told_of)[0]).name)
     told_of.close()  # type: ignore[attr-defined]
 
-    assert Path(first).name == Path(second).name == "chat.jsonl"
+    assert names == ["a.jsonl", "z.jsonl", "zz.jsonl"]
+
+
+def test_a_document_is_read_when_it_is_left_alone(store: StateStore, tmp_path: Path) -> None:
+    """Half of it is no problem while it is being written."""
+    (tmp_path / "a.jsonl").write_bytes(lines_of(*CHAT))
+    told_of = steps(store, tmp_path)
+    next(told_of)
+    document = json.dumps(CHAT, indent=1).encode()
+    put(tmp_path / "b.json", document[:30])
+    timer = threading.Timer(0.25, put, [tmp_path / "b.json", document[30:]])
+    timer.start()
+    path, outcome = next(told_of)
+    timer.join()
+    told_of.close()  # type: ignore[attr-defined]
+
+    assert path.endswith("b.json")
+    assert (outcome.problems, outcome.appended) == ([], 3)
+
+
+def test_a_line_without_its_newline_is_one_line(store: StateStore, tmp_path: Path) -> None:
+    """It is taken in as soon as it is whole, and the next one has the next number."""
+    path = tmp_path / "chat.jsonl"
+    path.write_bytes(lines_of(CHAT[0])[:-1])
+    told_of = steps(store, tmp_path)
+    _, first = next(told_of)
+    put(path, b"\nodd\n")
+    _, second = next(told_of)
+    told_of.close()  # type: ignore[attr-defined]
+
+    assert first.appended == 2
+    assert [each.line for each in second.problems] == [2]
 
 
 @pytest.mark.parametrize(

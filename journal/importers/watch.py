@@ -85,12 +85,10 @@ class Watch:
             (path, True) if os.path.isdir(path) else (os.path.dirname(path), False) for path in self._paths
         )
         with ExitStack() as stack:
-            watched = {
-                folder: stack.enter_context(
-                    closing(changes(Disk(), folder or ".", is_over, recursive=is_deep))
-                )
-                for folder, is_deep in folders.items()
-            }
+            watched = {}
+            for folder, is_deep in folders.items():
+                named = changes(Disk(), folder or ".", is_over, recursive=is_deep)
+                watched[folder] = stack.enter_context(closing(named))
             while not is_over():
                 for folder, names in watched.items():
                     self._note(folder, next(names, None))
