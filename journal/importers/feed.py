@@ -129,10 +129,7 @@ class Feed:
     def finish(self) -> None:
         """Append what waits: the file was read up to its end."""
         if self._due and not self.is_closed:
-            lost = len(self._due)
-            self._close(
-                None, f"{lost:,} of the {'items' if lost > 1 else 'item'} imported before {_ARE[lost > 1]}"
-            )
+            self._close(None, f"{len(self._due):,} of what was imported is not in it any more")
         self._attempt(self._append)
         self._waiting_bytes = 0
 
@@ -252,9 +249,6 @@ class Feed:
                 reported.add(each.item)
                 self._run.problem(self._path, each.line, f"{each.place}{bad[each.item].reason}")
         self._waiting = [each for each in self._waiting if each.item not in bad]
-
-
-_ARE: Final = {True: "are not in it any more", False: "is not in it any more"}
 
 
 def _parts(key: str) -> tuple[str, str, str]:
