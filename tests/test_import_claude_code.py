@@ -17,6 +17,7 @@ from projections import (
     Record,
     ToolCalled,
     ToolReturned,
+    UsageRecorded,
     UserMessageAdded,
 )
 
@@ -158,7 +159,7 @@ def test_real_transcripts_come_out_whole(store: StateStore, data: Path) -> None:
     """16 sessions, with the counts that their SOURCE.md names."""
     outcome = import_path(store, data / "claude-code-context-evaluator")
     events = [record.event for each in outcome.session_ids for record in store.records(each)]
-    usage = [event for event in events if isinstance(event, CustomEvent) and event.name == "usage"]
+    usage = [event for event in events if isinstance(event, UsageRecorded)]
     kinds = Counter(type(event).__name__ for event in events if event not in usage)
 
     assert outcome.problems == []
@@ -195,10 +196,10 @@ def test_each_token_is_counted_once(store: StateStore, tmp_path: Path) -> None:
         answer("1", "c", input_tokens=3, cache_read_input_tokens=40, output_tokens=9),
         answer("2", "d", input_tokens=1, output_tokens=2),
     )
-    usage = [each.event.data for each in records if isinstance(each.event, CustomEvent)]
+    usage = [each.event for each in records if isinstance(each.event, UsageRecorded)]
 
-    assert [(each["input_tokens"], each["output_tokens"]) for each in usage] == [(43, 1), (0, 8), (1, 2)]  # type: ignore[index, call-overload]
-    assert {each["model"] for each in usage} == {"m"}  # type: ignore[index, call-overload]
+    assert [(each.input_tokens, each.output_tokens) for each in usage] == [(43, 1), (0, 8), (1, 2)]
+    assert {each.model for each in usage} == {"m"}
 
 
 def test_the_usage_of_real_transcripts(store: StateStore, data: Path) -> None:
@@ -214,9 +215,7 @@ def test_the_usage_of_real_transcripts(store: StateStore, data: Path) -> None:
     events = [record.event for each in outcome.session_ids for record in store.records(each)]
 
     assert sum(last.values()) == sum(
-        event.data["output_tokens"]  # type: ignore[index, call-overload, misc]
-        for event in events
-        if isinstance(event, CustomEvent) and event.name == "usage"
+        event.output_tokens for event in events if isinstance(event, UsageRecorded)
     )
 
 

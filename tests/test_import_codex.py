@@ -17,6 +17,7 @@ from projections import (
     Record,
     ToolCalled,
     ToolReturned,
+    UsageRecorded,
     UserMessageAdded,
 )
 
@@ -215,9 +216,9 @@ def test_each_token_is_counted_once(store: StateStore, tmp_path: Path) -> None:
         tokens(30, 7),
     ]
     found = [each.event for each in imported(store, tmp_path / "r.jsonl", *lines)]
-    usage = [each.data for each in found if isinstance(each, CustomEvent) and each.name == "usage"]
+    usage = [each for each in found if isinstance(each, UsageRecorded)]
 
-    assert [(each["model"], each["input_tokens"], each["output_tokens"]) for each in usage] == [  # type: ignore[index, call-overload]
+    assert [(each.model, each.input_tokens, each.output_tokens) for each in usage] == [
         ("small", 10, 2),
         ("large", 20, 5),
     ]
@@ -242,7 +243,7 @@ def test_real_rollouts_come_out_whole(store: StateStore, data: Path) -> None:
     left = sum(customs[f"codex.{kind}"] for kind in ("message", "web_search_call", "custom_tool_call"))
 
     assert (outcome.problems, outcome.created) == ([], 2)
-    assert {kind: kinds[kind] for kind in kinds if kind != "CustomEvent"} == {
+    assert {kind: kinds[kind] for kind in kinds if kind not in ("CustomEvent", "UsageRecorded")} == {
         "SessionCreated": 2,
         "ToolCalled": 181,
         "ToolReturned": 177,
@@ -251,7 +252,7 @@ def test_real_rollouts_come_out_whole(store: StateStore, data: Path) -> None:
         "UserMessageAdded": 22,
     }
     assert customs["codex.developer"] == 10
-    assert kinds["CustomEvent"] - customs["codex.developer"] - left == 243
+    assert kinds["CustomEvent"] + kinds["UsageRecorded"] - customs["codex.developer"] - left == 243
     assert sum(each.is_error for each in events if isinstance(each, ToolReturned)) == 4
 
 

@@ -16,6 +16,7 @@ from projections import (
     Record,
     ToolCalled,
     ToolReturned,
+    UsageRecorded,
     UserMessageAdded,
 )
 
@@ -178,12 +179,8 @@ def shutdown(**models: tuple[int, int]) -> dict[str, Any]:
 
 
 def usage(records: list[Record]) -> list[tuple[object, ...]]:
-    found = [
-        each.event.data
-        for each in records
-        if isinstance(each.event, CustomEvent) and each.event.name == "usage"
-    ]
-    return [(each["model"], each["input_tokens"], each["output_tokens"]) for each in found]  # type: ignore[index, call-overload]
+    found = [each.event for each in records if isinstance(each.event, UsageRecorded)]
+    return [(each.model, each.input_tokens, each.output_tokens) for each in found]
 
 
 def test_usage_is_told_at_a_shutdown(store: StateStore, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from projections import (
     Record,
     ToolCalled,
     ToolReturned,
+    UsageRecorded,
     UserMessageAdded,
 )
 
@@ -101,14 +102,11 @@ MESSAGES: list[tuple[dict[str, Any], list[object]]] = [
             ReasoningAdded(content="First\n\nlook"),
             CustomEvent(name="gemini.thought", data="odd"),
             AgentResponseAdded(content="Yes"),
-            CustomEvent(
-                name="usage",
-                data={
-                    "model": "m",
-                    "input_tokens": 9,
-                    "output_tokens": 5,
-                    "payload": {"input": 9, "output": 2, "cached": 4, "thoughts": 3, "tool": 0, "total": 14},
-                },
+            UsageRecorded(
+                model="m",
+                input_tokens=9,
+                output_tokens=5,
+                extra={"input": 9, "output": 2, "cached": 4, "thoughts": 3, "tool": 0, "total": 14},
             ),
             CALLED,
             ToolReturned(call_id="c1", result=[{"functionResponse": {"output": "a b"}}]),

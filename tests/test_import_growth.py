@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from journal import StateStore
 from journal.importers import import_path
-from projections.events import Event
+from projections.events import Event, UsageRecorded
 from tests.test_import import fresh, lines_of
 
 quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -201,7 +201,7 @@ def test_files_of_another_name_may_add_to_a_session(store: StateStore, tmp_path:
         outcomes = [import_path(store, each) for each in (main, side)]
 
         assert [outcome.problems for outcome in outcomes] == [[], []]
-    assert len([each for each in told(store) if getattr(each[0], "name", "") != "usage"]) == 1 + 4 + 4
+    assert len([each for each in told(store) if not isinstance(each[0], UsageRecorded)]) == 1 + 4 + 4
 
 
 def test_two_files_of_one_name_are_not_mixed(store: StateStore, tmp_path: Path) -> None:

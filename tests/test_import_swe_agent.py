@@ -16,6 +16,7 @@ from projections import (
     ReasoningAdded,
     ToolCalled,
     ToolReturned,
+    UsageRecorded,
     UserMessageAdded,
 )
 from projections.events import Event
@@ -136,11 +137,11 @@ def test_a_run_that_goes_on(store: StateStore, tmp_path: Path) -> None:
         at_once = events(other, path)
 
     def without_usage(found: list[Event]) -> list[Event]:
-        return [each for each in found if not (isinstance(each, CustomEvent) and each.name == "usage")]
+        return [each for each in found if not isinstance(each, UsageRecorded)]
 
     def used(found: list[Event]) -> list[tuple[object, object]]:
-        usage = [each.data for each in found if isinstance(each, CustomEvent) and each.name == "usage"]
-        return [(each["input_tokens"], each["output_tokens"]) for each in usage]  # type: ignore[index, call-overload]
+        usage = [each for each in found if isinstance(each, UsageRecorded)]
+        return [(each.input_tokens, each.output_tokens) for each in usage]
 
     assert without_usage(growing) == without_usage(at_once)
     assert used(growing) == [(10, 1)] * 3

@@ -1,9 +1,11 @@
 """Usage: the tokens that a model took, as transcripts tell them — each counted once."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from projections.document import Json
-from projections.events import CustomEvent, Event
+from projections.events import Event, UsageRecorded
+
+UNKNOWN_MODEL: Final = "unknown"
 
 
 class Tokens(NamedTuple):
@@ -34,13 +36,9 @@ def usage_events(model: str | None, tokens: Tokens, payload: Json) -> list[Event
 
     The one place that knows how usage is kept.
     """
-    data: Json = {
-        "model": model,
-        "input_tokens": tokens.input,
-        "output_tokens": tokens.output,
-        "payload": payload,
-    }
-    return [CustomEvent(name="usage", data=data)]
+    name = UNKNOWN_MODEL if model is None else model
+    counts = {"input_tokens": tokens.input, "output_tokens": tokens.output}
+    return [UsageRecorded(model=name, **counts, extra=payload)]
 
 
 def count_of(counts: object, *keys: str) -> int:
