@@ -17,21 +17,26 @@ TICK_SECONDS: Final = 0.1
 Names = frozenset[str]
 
 
-def changes(disk: Disk, folder: str, is_over: Callable[[], bool]) -> Generator[Names | None, None, None]:
+def changes(
+    disk: Disk, folder: str, is_over: Callable[[], bool], *, recursive: bool = False
+) -> Generator[Names | None, None, None]:
     """The names of the files in a folder that changed, as they do; none at each tick of the clock.
 
+    `recursive`: of those in the folders below, too, as paths from the folder.
     None: any may have changed. The watch has only begun, or there is none to be had, for there is no such
     folder yet or the system has no watch left, and this is a tick. Ends when it `is_over`.
     """
     while not is_over():
         with contextlib.suppress(OSError, RuntimeError):  # the ways in which a watch is refused
-            yield from _watched(disk, folder, is_over)
+            yield from _watched(disk, folder, is_over, recursive)
             continue
         time.sleep(TICK_SECONDS)
         yield None
 
 
-def _watched(disk: Disk, folder: str, is_over: Callable[[], bool]) -> Generator[Names | None, None, None]:
+def _watched(
+    disk: Disk, folder: str, is_over: Callable[[], bool], recursive: bool
+) -> Generator[Names | None, None, None]:
     """As `changes`, until the folder is another one."""
     import watchfiles  # not above: it takes as long to import as all the rest
 
@@ -44,7 +49,7 @@ def _watched(disk: Disk, folder: str, is_over: Callable[[], bool]) -> Generator[
         rust_timeout=round(TICK_SECONDS * 1000),
         yield_on_timeout=True,
         stop_event=_Stop(is_over),
-        recursive=False,
+        recursive=recursive,
     )
     with contextlib.closing(watched):
         next(watched, None)  # only now it watches: what changed before it did, nobody tells
@@ -52,7 +57,9 @@ def _watched(disk: Disk, folder: str, is_over: Callable[[], bool]) -> Generator[
         for found in watched:
             if not found and _inode(disk, folder) != inode:
                 return
-            yield frozenset(os.path.basename(path) for _, path in found)
+            yield frozenset(
+                os.path.relpath(path, folder) if recursive else os.path.basename(path) for _, path in found
+            )
 
 
 def _inode(disk: Disk, folder: str) -> int | None:

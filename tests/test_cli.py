@@ -417,6 +417,21 @@ def test_import_says_what_came_and_what_did_not(call: Call, tmp_path: Path) -> N
     assert call("import", str(tmp_path), "--session", "c").exit_code == 2
 
 
+def test_import_takes_a_pipe(folder: Path) -> None:
+    """Its session is named by the caller where the content does not; it cannot be watched."""
+    chat = '{"role":"user","content":"hi"}\n'
+
+    def piped(*args: str) -> Result:
+        return CliRunner().invoke(app, ["--store", str(folder), "import", "-", *args], input=chat)
+
+    assert piped("--session", "c", "--json").stdout == (
+        '{"session_ids":["c"],"created":1,"appended":2,"problems":[]}\n'
+    )
+    assert piped().exit_code == 2
+    assert "give one" in piped().stderr
+    assert piped("--session", "c", "--watch").exit_code == 2
+
+
 def test_export_writes_the_whole_or_nothing(call: Call, talk: str, folder: Path, tmp_path: Path) -> None:
     journal = (folder / "sessions" / "s-42.jsonl").read_bytes()
     assert call("export", talk).stdout_bytes == journal

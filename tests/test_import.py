@@ -340,6 +340,14 @@ def test_a_folder_is_walked_and_only_json_is_looked_at(store: StateStore, tmp_pa
         ("a.json", b"[\n  " + lines_of(*CHAT).strip().replace(b"\n", b",\n  ") + b"\n]", None),
         ("a.json", b'{"messages": [\n' + lines_of(*CHAT).strip().replace(b"\n", b",\n") + b"\n]}", None),
         ("a.json", json.dumps({"traj": CHAT, "id": 1, "user_id": 2}).encode(), None),
+        ("a.json", json.dumps({"messages": CHAT, "n": "x" * 300_000}).encode(), None),
+        ("a.json", json.dumps({"n": "x" * 300_000, "user_messages": 1}).encode(), "no session file"),
+        ("a.json", json.dumps({"messages": [{"text": "x"}]}).encode(), "not a format"),
+        ("a.json", json.dumps({"history": [{"role": "user"}]}).encode(), "not a format"),
+        ("a.json", json.dumps({"sessionId": "s", "messages": [1]}).encode(), "not a format"),
+        ("a.json", json.dumps({"n": "x" * 300_000, "role": "x"}).encode(), "not a format"),
+        ("a.jsonl", lines_of({"type": "session_meta", "payload": {}}) * 2, "not a format"),
+        ("a.jsonl", lines_of({"type": "user.message", "data": {}}) * 2, "not a format"),
         ("a.jsonl", lines_of(*map(as_claude, CHAT)), None),
         ("a.json", b"", "not a format"),
         ("a.json", b"[]", "not a format"),
@@ -401,7 +409,7 @@ def snapshot_of_answers(store: StateStore, outcome: Outcome) -> list[object]:
 
 
 def test_all_real_data_imports_and_state_is_disposable(data: Path, folder: Path) -> None:
-    """224 sessions verify; importing again adds nothing; without snapshots and catalog, all is the same."""
+    """738 sessions verify; importing again adds nothing; without snapshots and catalog, all is the same."""
     with StateStore(folder, durability="os") as store:
         outcome = import_path(store, data)
         again = import_path(store, data)
@@ -413,7 +421,7 @@ def test_all_real_data_imports_and_state_is_disposable(data: Path, folder: Path)
     with StateStore(folder, durability="os") as store:
         answers_again = snapshot_of_answers(store, outcome)
 
-    assert verified == [True] * 224
-    assert {Path(problem.path).parent.name for problem in outcome.problems} == {"codex-agentv"}
+    assert verified == [True] * (8 + 16 + 200 + 2 + 12 + 500)
+    assert outcome.problems == []
     assert (again.created, again.appended) == (0, 0)
     assert answers_again == answers

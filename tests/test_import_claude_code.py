@@ -17,6 +17,7 @@ from projections import (
     Record,
     ToolCalled,
     ToolReturned,
+    UsageRecorded,
     UserMessageAdded,
 )
 
@@ -157,9 +158,9 @@ def test_a_session_of_the_callers_choice(store: StateStore, tmp_path: Path) -> N
 def test_real_transcripts_come_out_whole(store: StateStore, data: Path) -> None:
     """16 sessions, with the counts that their SOURCE.md names."""
     outcome = import_path(store, data / "claude-code-context-evaluator")
-    kinds = Counter(
-        type(record.event).__name__ for each in outcome.session_ids for record in store.records(each)
-    )
+    events = [record.event for each in outcome.session_ids for record in store.records(each)]
+    usage = [event for event in events if isinstance(event, UsageRecorded)]
+    kinds = Counter(type(event).__name__ for event in events if event not in usage)
 
     assert outcome.problems == []
     assert outcome.created == 16
@@ -172,7 +173,62 @@ def test_real_transcripts_come_out_whole(store: StateStore, data: Path) -> None:
         "UserMessageAdded": 28,
         "CustomEvent": 460,
     }
-    assert outcome.appended == sum(kinds.values())
+    assert outcome.appended == sum(kinds.values()) + len(usage)
+
+
+def test_each_token_is_counted_once(store: StateStore, tmp_path: Path) -> None:
+    """Every line of a message tells its usage so far; what the cache gave went in, too."""
+
+    def answer(message_id: str, text: str, **usage: int) -> dict[str, Any]:
+        message = {
+            "id": message_id,
+            "model": "m",
+            "content": [{"type": "text", "text": text}],
+            "usage": usage,
+        }
+        return line(type="assistant", message=message)
+
+    records = imported(
+        store,
+        tmp_path / "s.jsonl",
+        answer("1", "a", input_tokens=3, cache_read_input_tokens=40, output_tokens=1),
+        answer("1", "b", input_tokens=3, cache_read_input_tokens=40, output_tokens=1),
+        answer("1", "c", input_tokens=3, cache_read_input_tokens=40, output_tokens=9),
+        answer("2", "d", input_tokens=1, output_tokens=2),
+    )
+    usage = [each.event for each in records if isinstance(each.event, UsageRecorded)]
+
+    assert [(each.input_tokens, each.output_tokens) for each in usage] == [(43, 1), (0, 8), (1, 2)]
+    assert {each.model for each in usage} == {"m"}
+
+
+def test_the_usage_of_real_transcripts(store: StateStore, data: Path) -> None:
+    """An independent reading: of each message what its last line tells."""
+    folder = data / "claude-code-context-evaluator"
+    last: dict[str, int] = {}
+    for path in folder.glob("*.jsonl"):
+        for text in path.read_text(encoding="utf-8").splitlines():
+            message = json.loads(text).get("message")
+            if isinstance(message, dict) and "usage" in message:
+                last[message["id"]] = message["usage"]["output_tokens"]
+    outcome = import_path(store, folder)
+    events = [record.event for each in outcome.session_ids for record in store.records(each)]
+
+    assert sum(last.values()) == sum(
+        event.output_tokens for event in events if isinstance(event, UsageRecorded)
+    )
+
+
+def test_the_first_line_has_the_time_within_it(store: StateStore, tmp_path: Path) -> None:
+    """A snapshot of files has no other time; so it has the same one before and after the next line came."""
+    snapshot = {
+        "type": "file-history-snapshot",
+        "messageId": "m",
+        "snapshot": {"timestamp": "2026-02-16T00:00:00Z"},
+    }
+    records = imported(store, tmp_path / "s.jsonl", snapshot, said("user", "a"), snapshot | {"n": 1})
+
+    assert [f"{record.at:%d}" for record in records] == ["16", "17", "17"]
 
 
 def test_each_real_text_is_there_as_it_was_said(store: StateStore, data: Path) -> None:

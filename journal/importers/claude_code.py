@@ -1,4 +1,9 @@
-"""The format "claude-code": the transcripts that Claude Code keeps, one JSON object a line."""
+"""The format "claude-code": the transcripts that Claude Code keeps, one JSON object a line.
+
+As version 2.1 (2026) writes them, `~/.claude/projects/*/*.jsonl`; read off such files, for no description of
+them is published. Of a line that is a message its blocks and its usage are kept, not what stands around them:
+`uuid`, `parentUuid`, `cwd`, `version`, `toolUseResult` …
+"""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -7,9 +12,10 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from journal.importers.ingest import Feed, Run, safe_id, stem
-from journal.importers.source import BAD_JSON, first_known, lines, reason_of
+from journal.importers.source import BAD_JSON
 from journal.importers.times import parse_moment
+from journal.importers.transcript import Parsed, Read
+from journal.importers.usage import Meter, Tokens, count_of, usage_events
 from projections.events import (
     AgentResponseAdded,
     CustomEvent,
@@ -21,6 +27,7 @@ from projections.events import (
 )
 
 NAME: Final = "claude-code"
+LOOKS: Final = "lines with `type` and `sessionId`, `uuid` or `parentUuid`"
 _ID_KEYS: Final = frozenset({"sessionId", "uuid", "parentUuid", "leafUuid", "messageId"})
 
 
@@ -33,6 +40,9 @@ class _Line(Struct, rename={"session_id": "sessionId"}):
 
 class _Message(Struct):
     content: str | list[Raw]
+    id: Any = None
+    model: Any = None
+    usage: Any = None
 
 
 class _Block(Struct):
@@ -63,47 +73,62 @@ def recognises(keys: dict[str, Any]) -> bool:
     return "type" in keys and not _ID_KEYS.isdisjoint(keys)
 
 
-def import_file(run: Run, path: str) -> None:
-    """Take in a file, line by line; each line goes to the session that it names.
+def new_reader() -> Read:
+    """A reader of one file; each line goes to the session that it names.
 
-    A line that names none, or has no time, goes with the one before; the first ones with the one after.
     What is JSON and no message, or has a strange shape, is kept whole as a CustomEvent.
     """
-    feeds: dict[str, Feed] = {}
-    session_id = run.session_id or first_known(path, _session_of) or safe_id(stem(path))
-    at = first_known(path, _time_of) or run.now
-    for number, line in lines(run, path):
+    return _Reader()
+
+
+class _Reader:
+    def __init__(self) -> None:
+        self._meter = Meter()
+        self._is_timed = False
+
+    def __call__(self, line: bytes) -> Parsed:
+        if not line.isascii():
+            line.decode()  # msgspec does not look into what it passes over
         try:
-            found, moment, events = _read(line)
-        except BAD_JSON as error:
-            run.problem(path, number, reason_of(error))
-            continue
-        at = moment or at
-        if found and run.session_id is None:
-            session_id = safe_id(found)
-        feed = feeds.get(session_id)
-        if feed is None:
-            feed = feeds[session_id] = Feed(run, path, session_id)
-        feed.add(line, at, events, line=number)
-    for feed in feeds.values():
-        feed.flush()
+            parsed = self._read(line)
+        except (_Strange, *BAD_JSON):
+            parsed = _whole(line)
+        self._is_timed = self._is_timed or parsed.at is not None
+        return parsed
 
-
-def _read(line: bytes) -> tuple[str | None, datetime | None, list[Event]]:
-    """A line's session, time and events. Raises one of BAD_JSON where it is no JSON."""
-    if not line.isascii():
-        line.decode()  # msgspec does not look into what it passes over
-    try:
+    def _read(self, line: bytes) -> Parsed:
         head = _decode_line(line)
         at = None if head.timestamp is None else parse_moment(head.timestamp)
         if head.type in ("user", "assistant") and head.message:
-            return head.session_id, at, list(_events(head))
-    except (_Strange, *BAD_JSON):
-        return _whole(line)
-    return head.session_id, at, [CustomEvent(name=f"claude_code.{head.type}", data=_decode(line))]
+            message = _decode_message(head.message)
+            return Parsed([*_events(head.type, message.content), *self._usage(message)], head.session_id, at)
+        data = _decode(line)
+        if at is None and not self._is_timed:
+            at = _snapshot_time(data)
+        return Parsed([CustomEvent(name=f"claude_code.{head.type}", data=data)], head.session_id, at)
+
+    def _usage(self, message: _Message) -> list[Event]:
+        """What a line tells of its message's usage: each of a message's lines tells it anew, the last all."""
+        usage, model = message.usage, message.model
+        if not isinstance(message.id, str) or not isinstance(usage, dict):
+            return []
+        tokens = Tokens(
+            count_of(usage, "input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"),
+            count_of(usage, "output_tokens"),
+        )
+        grown = self._meter.grown(message.id, tokens)
+        return usage_events(model if isinstance(model, str) else None, grown, usage) if grown else []
 
 
-def _whole(line: bytes) -> tuple[str | None, datetime | None, list[Event]]:
+def _snapshot_time(data: Any) -> datetime | None:
+    """The time within the line of a snapshot; the first line of a file has no other."""
+    match data:
+        case {"snapshot": {"timestamp": str(at)}}:
+            return parse_moment(at)
+    return None
+
+
+def _whole(line: bytes) -> Parsed:
     """A line of a strange shape; what it tells about itself is used where it can be."""
     value = _decode(line)
     keys = value if isinstance(value, dict) else {}
@@ -113,22 +138,18 @@ def _whole(line: bytes) -> tuple[str | None, datetime | None, list[Event]]:
         moment = parse_moment(at) if isinstance(at, str) else None
     except ValueError:
         moment = None  # it is in the event, as it was written
-    return (
-        session_id if isinstance(session_id, str) else None,
-        moment,
-        [CustomEvent(name=name, data=value)],
-    )
+    session_id = session_id if isinstance(session_id, str) else None
+    return Parsed([CustomEvent(name=name, data=value)], session_id, moment)
 
 
-def _events(line: _Line) -> Iterator[Event]:
-    content = _decode_message(line.message).content
+def _events(role: str, content: str | list[Raw]) -> Iterator[Event]:
     if isinstance(content, str):
-        yield _text(line.type, content)
+        yield _text(role, content)
         return
     if not content:
         raise _Strange
     for raw in content:
-        yield _known_block(line.type, raw) or _other_block(raw)
+        yield _known_block(role, raw) or _other_block(raw)
 
 
 def _text(role: str, content: str) -> Event:
@@ -156,19 +177,3 @@ def _other_block(raw: Raw) -> Event:
     block = _decode(raw)
     kind = block.get("type") if isinstance(block, dict) else None
     return CustomEvent(name=f"claude_code.{kind if isinstance(kind, str) and kind else 'block'}", data=block)
-
-
-def _session_of(line: bytes) -> str | None:
-    try:
-        found = _decode_line(line).session_id
-    except BAD_JSON:
-        return None
-    return safe_id(found) if found else None
-
-
-def _time_of(line: bytes) -> datetime | None:
-    try:
-        found = _decode_line(line).timestamp
-        return parse_moment(found) if found else None
-    except BAD_JSON:
-        return None

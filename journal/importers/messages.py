@@ -34,11 +34,11 @@ class Malformed(ValueError):
     """A message that cannot be one; the text is the reason."""
 
 
-def message_time(message: dict[str, Any], before: datetime) -> datetime:
-    """When a message was said: its own time, else that of the one before. Raises Malformed."""
+def message_time(message: dict[str, Any]) -> datetime | None:
+    """When a message was said; None where it does not tell. Raises Malformed."""
     timestamp = message.get("timestamp")
     if timestamp is None:
-        return before
+        return None
     try:
         return parse_moment(timestamp)
     except ValueError as error:
@@ -55,9 +55,9 @@ def message_events(message: object, format: str) -> list[Event]:
     role = {"agent": "assistant"}.get(message["role"], message["role"])
     match role:
         case "user":
-            events = list(_said(message, format, "user"))
+            events = list(said(message, format, "user"))
         case "assistant":
-            events = [*_said(message, format, "assistant"), *_calls(message, format)]
+            events = [*said(message, format, "assistant"), *calls(message, format)]
         case "tool" if isinstance(message.get("tool_call_id"), str):
             if "content" not in message:
                 raise Malformed("the tool's message has no content")
@@ -77,7 +77,8 @@ def message_events(message: object, format: str) -> list[Event]:
     return events or [CustomEvent(name=f"{format}.{role}", data=message)]
 
 
-def _said(message: dict[str, Any], format: str, role: str) -> Iterator[Event]:
+def said(message: dict[str, Any], format: str, role: str) -> Iterator[Event]:
+    """The events of a message's content, a text or a list of parts. Raises Malformed."""
     content = message.get("content")
     if isinstance(content, list):
         texts = [part["text"] for part in content if _is_text(part)]
@@ -107,21 +108,24 @@ def _is_text(part: object) -> bool:
     )
 
 
-def _calls(message: dict[str, Any], format: str) -> Iterator[Event]:
-    calls = message.get("tool_calls")
-    if calls is None:
+def calls(message: dict[str, Any], format: str) -> Iterator[Event]:
+    """The events of the tools that a message asks for. Raises Malformed."""
+    asked = message.get("tool_calls")
+    if asked is None:
         return
-    if not isinstance(calls, list):
+    if not isinstance(asked, list):
         raise Malformed("tool_calls is no list")
-    for call in calls:
+    for call in asked:
         match call:
             case {"id": str(call_id), "function": {"name": str(name), **function}}:
-                yield ToolCalled(call_id=call_id, name=name, arguments=_arguments(function.get("arguments")))
+                yield ToolCalled(
+                    call_id=call_id, name=name, arguments=parsed_arguments(function.get("arguments"))
+                )
             case _:
                 yield CustomEvent(name=f"{format}.tool_call", data=call)
 
 
-def _arguments(written: Any) -> Json:
+def parsed_arguments(written: Any) -> Json:
     """What a model wrote as arguments is JSON in a text, mostly."""
     if not isinstance(written, str):
         return cast(Json, written)

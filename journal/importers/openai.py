@@ -6,13 +6,13 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
-from journal.importers.ingest import Feed, Run, safe_id, stem
+from journal.importers.feed import Feed
+from journal.importers.ingest import Run, safe_id, stem
 from journal.importers.messages import Malformed, message_events, message_time
-from journal.importers.source import BAD_JSON, reason_of
-from projections.difference import same_json
-from projections.events import MetadataSet
+from journal.importers.source import BAD_JSON, read_document, reason_of
 
 NAME: Final = "openai"
+LOOKS: Final = "JSON with messages that have a `role`, bare or under `traj` or `messages`"
 # The keys of a trajectory under which its messages are.
 _MESSAGES: Final = ("traj", "messages")
 
@@ -20,7 +20,6 @@ _MESSAGES: Final = ("traj", "messages")
 _GAP: Final = re.compile(rb"[\s,\[]*")
 
 _decode = msgspec.json.Decoder().decode
-_decode_document = msgspec.json.Decoder(list[Raw] | dict[str, Raw]).decode
 _decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode_list = msgspec.json.Decoder(list[Raw]).decode
 # A document may be laid out anew and is the same; so a message is recognised by its sorted form.
@@ -28,8 +27,13 @@ _canonical = msgspec.json.Encoder(order="sorted").encode
 
 
 def recognises(keys: dict[str, Any]) -> bool:
-    """Whether a document, or an object of its list, with these keys is of this format."""
-    return "role" in keys or any(key in keys for key in _MESSAGES)
+    """Whether a document with these keys is of this format."""
+    return any(_are_messages(keys[key]) for key in _MESSAGES if key in keys)
+
+
+def recognises_item(keys: dict[str, Any]) -> bool:
+    """Whether a list with an object of these keys is of this format."""
+    return "role" in keys or recognises(keys)
 
 
 def import_file(run: Run, path: str) -> None:
@@ -37,18 +41,11 @@ def import_file(run: Run, path: str) -> None:
 
     The other keys of a trajectory become metadata, each set again only when its value changed.
     """
-    data = run.read(path)
-    if data is None:
+    found = read_document(run, path)
+    if found is None:
         return
-    if not data.strip():
-        run.problem(path, None, "the file is empty")
-        return
+    data, document = found
     name = run.session_id or stem(path)
-    try:
-        document = _decode_document(data)
-    except BAD_JSON as error:
-        run.problem(path, line_of_error(data, error), reason_of(error))
-        return
     if isinstance(document, dict):
         _File(run, path, data).trajectory(safe_id(name), document)
     elif not any(map(_has_messages, document)):
@@ -57,12 +54,13 @@ def import_file(run: Run, path: str) -> None:
         _File(run, path, data).trajectories(name, document)
 
 
-def line_of_error(data: bytes, error: Exception) -> int | None:
-    """The line of the byte that a decoder named."""
-    at = str(error).rpartition("(byte ")[2].rstrip(")")
-    if at.isdecimal():
-        return data.count(b"\n", 0, int(at)) + 1
-    return data.count(b"\n") + 1 if "truncated" in str(error) else None
+def _are_messages(raw: Any) -> bool:
+    """Whether these are messages with roles; what is not at hand, or has no items, may be."""
+    try:
+        found = _decode_list(raw) if isinstance(raw, Raw) else []
+        return not found or "role" in _decode_object(found[0])
+    except BAD_JSON:
+        return False
 
 
 def _has_messages(raw: Raw) -> bool:
@@ -117,7 +115,7 @@ class _File:
             try:
                 message = _decode(raw)
                 events = message_events(message, NAME)
-                at = message_time(message, at)
+                at = message_time(message) or at
             except Malformed as error:
                 self._report(f"{here}{error}")
             except BAD_JSON as error:
@@ -125,7 +123,7 @@ class _File:
             else:
                 feed.add(_canonical(message), at, events, line=self._line, place=here)
             self._offset += len(bytes(raw))
-        feed.flush()
+        feed.finish()
 
     def _metadata(self, feed: Feed, name: str, raw: Raw, place: str) -> None:
         try:
@@ -133,10 +131,7 @@ class _File:
         except BAD_JSON as error:
             self._report(f"{place}{name}: {reason_of(error)}")
             return
-        if name not in feed.metadata or not same_json(feed.metadata[name], value):
-            event = MetadataSet(key=name, value=value)
-            content = _canonical({"metadata": name, "value": value})
-            feed.add_again(content, self._run.now, event, line=self._line, place=f"{place}{name}: ")
+        feed.set_metadata(name, value, self._run.now, line=self._line, place=place)
 
     def _next_item(self) -> int:
         """Where the next item of a list begins."""

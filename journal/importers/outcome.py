@@ -30,3 +30,10 @@ class Outcome:
     created: int = 0
     appended: int = 0
     problems: list[Problem] = field(default_factory=list)
+
+    def add(self, other: "Outcome") -> None:
+        """Take in what came of another import."""
+        self.session_ids += [each for each in other.session_ids if each not in self.session_ids]
+        self.created += other.created
+        self.appended += other.appended
+        self.problems += other.problems

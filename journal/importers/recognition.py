@@ -2,27 +2,31 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec import Raw
 
-from journal.importers import claude_code, jsonl, openai, seed
+from journal.importers.formats import ALL, BY_NAME, Format
+from journal.importers.ingest import MAX_DOCUMENT_BYTES
+from journal.importers.seed import NAME as SEED
 from journal.importers.source import BAD_JSON, head
 from journal.names import SESSIONS
 
-_DOCUMENTS: Final = (seed, openai)  # one JSON document a file
-_LINES: Final = (claude_code, jsonl)  # one JSON object a line
-ENDINGS: Final = {each.NAME: ".json" for each in _DOCUMENTS} | {each.NAME: ".jsonl" for each in _LINES}
 NOTHING: Final = "nothing"
 """The format of a file of lines that has none yet."""
+ZIP: Final = "zip"
+"""The format of a file that holds others."""
+ENDINGS: Final = (".json", ".jsonl", ".traj", ".zip")
 
 _decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
-_decode_list = msgspec.json.Decoder(list[Raw]).decode
-_KEY: Final = re.compile(rb'"([a-z_]{2,20})"\s*:')
+_decode_document = msgspec.json.Decoder(dict[str, Raw] | list[Raw]).decode
+_KEY: Final = re.compile(rb'"([A-Za-z_]{2,20})"\s*:')
 
-_UNKNOWN: Final = f"not a format that this can import ({', '.join(sorted(ENDINGS))})"
+_UNKNOWN: Final = "not a format that this can import; looked for " + "; ".join(
+    f"{each.name}: {each.looks}" for each in sorted(ALL)
+)
 
 
 class Source(NamedTuple):
@@ -39,12 +43,13 @@ def sources(path: str, format: str | None) -> list[Source]:
         return list(_walk(path, format))
     if not os.path.exists(path):
         raise FileNotFoundError(f"{path} does not exist: nothing was imported")
-    return [_source(path, format)]
+    return [source_at(path, format)]
 
 
-def _source(path: str, format: str | None) -> Source:
+def source_at(path: str, format: str | None) -> Source:
+    """A file and its format."""
     try:
-        found = format or recognise(path)
+        found = ZIP if path.endswith(".zip") else format or recognise(path)
     except OSError as error:
         return Source(path, None, f"cannot be read: {error.strerror}")
     return Source(path, found, "" if found else _UNKNOWN)
@@ -55,30 +60,42 @@ def recognise(path: str) -> str | None:
     data, is_whole = head(path)
     if not data.strip():
         return NOTHING if path.endswith(".jsonl") and is_whole else None
-    if is_whole and (found := _of_document(data)) is not None:
-        return found
+    if is_whole and (document := _parsed(data)) is not None:
+        return _of_document(data, document)
     if not data.lstrip().startswith(b"[") and (found := _of_lines(data)) is not None:
         return found
-    return None if _begins_with_a_line(data) else _of_keys(data)
+    if _begins_with_a_line(data):
+        return None
+    if not is_whole and os.path.getsize(path) <= MAX_DOCUMENT_BYTES:
+        with open(path, "rb") as file:
+            whole = file.read()
+        if (document := _parsed(whole)) is not None:
+            return _of_document(whole, document)
+    return _of_keys(data)
 
 
-def _of_document(data: bytes) -> str | None:
-    """The format of a file that is one JSON document."""
+def _parsed(data: bytes) -> dict[str, Raw] | list[Raw] | None:
+    """A file that is one JSON document; None where it is none, or damaged."""
     try:
-        document = _decode_object(data)
-    except BAD_JSON:
-        return _of_list(data)
-    if len(data.strip().splitlines()) == 1 and (found := _of_lines(data)) is not None:
-        return found  # one line alone
-    return _first(_DOCUMENTS, document)
-
-
-def _of_list(data: bytes) -> str | None:
-    try:
-        found = [_first((openai,), _decode_object(raw)) for raw in _decode_list(data)[:10]]
+        document: dict[str, Raw] | list[Raw] = _decode_document(data)
     except BAD_JSON:
         return None
-    return next(filter(None, found), None)
+    return document
+
+
+def _of_document(data: bytes, document: dict[str, Raw] | list[Raw]) -> str | None:
+    if isinstance(document, list):
+        return next(filter(None, map(_of_item, document[:10])), None)
+    if b"\n" not in data.strip() and (found := _of_lines(data)) is not None:
+        return found  # one line alone
+    return _first(document, lambda each: each.of_document)
+
+
+def _of_item(raw: Raw) -> str | None:
+    try:
+        return _first(_decode_object(raw), lambda each: each.of_item)
+    except BAD_JSON:
+        return None
 
 
 def _of_lines(data: bytes) -> str | None:
@@ -89,7 +106,7 @@ def _of_lines(data: bytes) -> str | None:
                 keys = _decode_object(line)
             except BAD_JSON:
                 continue  # malformed, or cut
-            if (found := _first(_LINES, keys)) is not None:
+            if (found := _first(keys, lambda each: each.of_line)) is not None:
                 return found
     return None
 
@@ -104,15 +121,20 @@ def _begins_with_a_line(data: bytes) -> bool:
 
 
 def _of_keys(data: bytes) -> str | None:
-    """The format of a document that is damaged, or too long to be looked through."""
+    """The format of a document that is damaged, or too long to be looked through: what will be told of it."""
     if data.lstrip()[:1] not in (b"{", b"["):
         return None
     keys = {key.decode(): None for key in _KEY.findall(data)}
-    return _first((seed, openai) if data.lstrip().startswith(b"{") else (openai,), keys)
+    if data.lstrip().startswith(b"["):
+        return _first(keys, lambda each: each.of_item)
+    return _first(keys, lambda each: each.of_document)
 
 
-def _first(formats: tuple[Any, ...], keys: dict[str, Any]) -> str | None:
-    return next((each.NAME for each in formats if each.recognises(keys)), None)
+def _first(
+    keys: dict[str, Any], which: Callable[[Format], Callable[[dict[str, Any]], bool] | None]
+) -> str | None:
+    found = (each.name for each in ALL if (recognises := which(each)) is not None and recognises(keys))
+    return next(found, None)
 
 
 def _walk(folder: str, format: str | None) -> Iterator[Source]:
@@ -122,12 +144,12 @@ def _walk(folder: str, format: str | None) -> Iterator[Source]:
     except OSError as error:
         yield Source(folder, None, f"cannot be read: {error.strerror}")
         return
-    if SESSIONS in names and format in (None, seed.NAME):
+    if SESSIONS in names and format in (None, SEED):
         below = os.path.join(folder, SESSIONS)
         sessions = list(_files(below, sorted(os.listdir(below)), None)) if _is_open(below) else []
-        if format == seed.NAME or any(source.format == seed.NAME for source in sessions):
+        if format == SEED or any(source.format == SEED for source in sessions):
             # The base folder of the seed's program: the rest of it are documents, no sessions.
-            yield from (Source(each.path, seed.NAME) for each in sessions if each.path.endswith(".json"))
+            yield from (Source(each.path, SEED) for each in sessions if each.path.endswith(".json"))
             return
     yield from _files(folder, names, format)
     for name in names:
@@ -141,12 +163,34 @@ def _is_open(folder: str) -> bool:
 
 
 def _files(folder: str, names: list[str], format: str | None) -> Iterator[Source]:
-    endings = (".json", ".jsonl") if format is None else (ENDINGS[format],)
-    paths = [os.path.join(folder, n) for n in names if n.endswith(endings) and not n.startswith(".")]
+    endings = endings_of(format)
+    paths = [os.path.join(folder, each) for each in names if may_be(each, endings)]
     # A link to nowhere is a file that cannot be read; a pipe or a folder is none.
-    found = [_source(path, format) for path in paths if os.path.isfile(path) or not os.path.exists(path)]
-    is_seed = any(source.format == seed.NAME for source in found)
+    found = [source_at(path, format) for path in paths if os.path.isfile(path) or not os.path.exists(path)]
+    is_seed = any(source.format == SEED for source in found)
     for source in found:
         # Beside session files of the seed's, what nobody recognises is a damaged one.
         damaged = is_seed and source.reason == _UNKNOWN and source.path.endswith(".json")
-        yield Source(source.path, seed.NAME) if damaged else source
+        yield Source(source.path, SEED) if damaged else source
+
+
+def walk(folder: str, format: str | None, *, without: str) -> Iterator[str]:
+    """The files below a folder that may be of a format; not those that are hidden, or below `without`."""
+    endings = endings_of(format)
+    for above, folders, files in os.walk(folder):
+        folders[:] = sorted(
+            each
+            for each in folders
+            if not each.startswith(".") and os.path.realpath(os.path.join(above, each)) != without
+        )
+        yield from (os.path.join(above, each) for each in sorted(files) if may_be(each, endings))
+
+
+def may_be(path: str, endings: tuple[str, ...]) -> bool:
+    """Whether a file at a path below a folder is looked at: with one of the endings, and nothing hidden."""
+    return path.endswith(endings) and not any(part.startswith(".") for part in path.split(os.sep))
+
+
+def endings_of(format: str | None) -> tuple[str, ...]:
+    """The endings of files that may be of a format; None: of any."""
+    return ENDINGS if format is None else BY_NAME[format].endings

@@ -19,6 +19,7 @@ from projections.events import Change, CustomEvent, SessionAdopted, SessionRepla
 from projections.session import Session, apply_event
 
 NAME: Final = "seed"
+LOOKS: Final = "JSON with `user_messages` or `agent_responses`"
 _KEY: Final = "seed/"
 
 
