@@ -9,9 +9,9 @@ import os
 from bisect import bisect_left
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
 
 from journal.adapters.ids import joined
 from journal.adapters.items import Item, ItemsProjection, JsonObject, item_events
@@ -25,7 +25,7 @@ from projections.events import Event, SessionCreated
 try:
     from strands.session.session_repository import SessionRepository
     from strands.types.exceptions import SessionException
-    from strands.types.session import Session, SessionAgent, SessionMessage, SessionType
+    from strands.types.session import Session, SessionAgent, SessionMessage, SessionType, decode_bytes_values
 except ModuleNotFoundError as error:
     raise MissingExtraError("sessions of Strands", "strands-agents", "strands") from error
 
@@ -191,7 +191,7 @@ class JournalSessionRepository(SessionRepository):
     ) -> SessionMessage | None:
         """The message, None if it is not there."""
         said = self._ask(session_id, lambda view: view.agents.get(agent_id, _Agent()).message(message_id))
-        return None if said is None else SessionMessage.from_dict(said)
+        return None if said is None else _message(said)
 
     def update_message(
         self, session_id: str, agent_id: str, session_message: SessionMessage, **kwargs: Any
@@ -228,7 +228,7 @@ class JournalSessionRepository(SessionRepository):
         found = self._ask(session_id, asked_for)
         if found is None:
             raise SessionException(f"Session {session_id} does not exist")
-        return [SessionMessage.from_dict(each) for each in found]
+        return [_message(each) for each in found]
 
     def create_multi_agent(self, session_id: str, multi_agent: "MultiAgentBase", **kwargs: Any) -> None:
         """Store the state of a group of agents. Raises SessionException without its session."""
@@ -287,3 +287,12 @@ def _agent(view: _View, session_id: str, agent_id: str) -> _Agent:
     if agent_id not in view.agents:
         raise SessionException(f"Agent {agent_id} does not exist in session {session_id}")
     return view.agents[agent_id]
+
+
+_MESSAGE_FIELDS: Final = frozenset(each.name for each in fields(SessionMessage))
+
+
+def _message(said: JsonObject) -> SessionMessage:
+    """As SessionMessage.from_dict, which looks at the class's signature for each key of each message."""
+    known = {key: value for key, value in said.items() if key in _MESSAGE_FIELDS}
+    return SessionMessage(**decode_bytes_values(known))
