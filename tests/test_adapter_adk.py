@@ -252,19 +252,47 @@ def test_state_is_shared_as_adk_says(folder, store):
     assert all(record.cause in causes for record in history)
 
 
-def test_shared_state_that_a_crash_kept_back_is_set_by_the_next_use_once(folder, store):
+@pytest.mark.parametrize("is_read_first", [True, False])
+def test_shared_state_that_a_crash_kept_back_is_set_by_the_next_use_once(folder, store, is_read_first):
+    """Whether that reads the session, or appends to it."""
+
+    async def crash(service):
+        session = await created(service, state={"app:n": 0})
+        service._shared_state.enter = lambda *_: None
+        await service.append_event(session, said("agent", text("x"), actions=state(app__n=1)))
+        return session
+
+    async def go_on(service):
+        last = await got(service) if is_read_first else session
+        await service.append_event(last, said("agent", text("y"), actions=state(app__m=2)))
+        return await got(service)
+
+    session = with_service(folder, crash)
+
+    assert with_service(folder, go_on).state == {"app:n": 1, "app:m": 2}
+    settings = [record.event.key for record in store.records(state_journal_id(APP)) if record.seq > 1]
+    assert settings == ["n", "n", "m"]
+
+
+def test_shared_state_that_two_would_set_at_once_is_set_once(folder, store):
+    """The other one was first, in the last moment."""
+
     async def use(service):
         session = await created(service, state={"app:n": 0})
-        enter, service._shared_state.enter = service._shared_state.enter, lambda *_: None
-        await service.append_event(session, said("agent", text("x"), actions=state(app__n=1)))
-        service._shared_state.enter = enter
+        append = service._store.append
+
+        def overtaken(session_id, *arguments, **options):
+            if session_id == state_journal_id(APP):
+                service._store.append = append
+                with_service(folder, got)
+            return append(session_id, *arguments, **options)
+
+        service._store.append = overtaken
+        event = said("agent", text("x"), actions=state(app__n=1))
+        await service.append_event(session, event)
 
     with_service(folder, use)
-    for _ in range(2):
-        session = with_service(folder, got)
 
-        assert session is not None
-        assert session.state == {"app:n": 1}
     assert [record.seq for record in store.records(state_journal_id(APP))] == [1, 2, 3]
 
 
@@ -275,7 +303,7 @@ def test_neither_a_fork_nor_a_rewind_nor_an_erasure_sets_shared_state_again(fold
             await service.append_event(session, said("agent", text("x"), actions=state(app__n=number)))
 
     with_service(folder, use)
-    store.fork(ID, new_id=journal_id(APP, USER, "fork"))
+    store.fork(ID, at=3, new_id=journal_id(APP, USER, "fork"))
     store.rewind(ID, to=4)
     store.erase(ID, [3], reason="asked for")
 
@@ -305,6 +333,25 @@ def test_who_has_not_seen_the_last_event_is_refused(folder):
         return len((await got(service)).events)
 
     assert with_service(folder, use) == 1
+
+
+def test_who_is_overtaken_in_the_last_moment_is_refused_too(folder):
+    async def use(service):
+        session = await created(service)
+        append = service._store.append
+
+        def overtaken(*arguments, **options):
+            service._store.append = append
+            other = session.model_copy(deep=True)
+            with_service(folder, lambda second: second.append_event(other, said("user", text("first"))))
+            return append(*arguments, **options)
+
+        service._store.append = overtaken
+        with pytest.raises(StaleSessionError):
+            await service.append_event(session, said("user", text("second")))
+        return [event.content.parts[0].text for event in (await got(service)).events]
+
+    assert with_service(folder, use) == ["first"]
 
 
 def test_a_clock_that_goes_back_makes_nothing_stale(folder):

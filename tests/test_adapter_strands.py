@@ -364,6 +364,22 @@ def test_two_that_write_one_number_are_told(folder, repository):
         assert texts_of(other) == ["mine"]
 
 
+def test_who_is_overtaken_in_the_last_moment_is_told_too(folder, repository, store, monkeypatch):
+    append = store.append
+
+    def overtaken(*arguments, **options):
+        monkeypatch.setattr(store, "append", append)
+        with JournalSessionRepository(folder, durability="os") as other:
+            add(other, 0, {"text": "theirs"})
+        return append(*arguments, **options)
+
+    monkeypatch.setattr(store, "append", overtaken)
+
+    with pytest.raises(SessionException, match="already exists"):
+        add(repository, 0, {"text": "mine"})
+    assert texts_of(repository) == ["theirs"]
+
+
 def test_a_turn_reads_only_what_is_new(repository, monkeypatch):
     add(repository, 0, {"text": "0"})
     monkeypatch.setattr(StateStore, "_records", None)  # a whole pass would fail

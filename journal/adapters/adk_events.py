@@ -73,8 +73,10 @@ def _joined(head: JsonObject, parts: Iterable[PartAndRest]) -> JsonObject:
 def _record(part: JsonObject, is_users: bool) -> PartAndRest:
     """A part as what it is everywhere here, and what that has no place for."""
     match part:
+        case {"text": str(text), "thought": True, "thought_signature": str(signature), **rest}:
+            return ReasoningAdded(content=text, signature=signature), rest
         case {"text": str(text), "thought": True, **rest}:
-            return ReasoningAdded(content=text, signature=rest.pop("thought_signature", None)), rest
+            return ReasoningAdded(content=text), rest
         case {"text": str(text), **rest}:
             return UserMessageAdded(content=text) if is_users else AgentResponseAdded(content=text), rest
         case {"function_call": {"id": str(call_id), "name": str(name)}, **rest}:

@@ -82,8 +82,8 @@ class Item:
     def pairs(self) -> Iterator[PartAndRest]:
         """Its parts, each with what the typed fields have no place for."""
         for part in self.parts:
-            beside: Any = None if isinstance(part, CustomEvent) else part.extra
-            yield part, beside[self.name].get("rest", {}) if beside else {}
+            beside: Any = {self.name: {}} if isinstance(part, CustomEvent) else part.extra
+            yield part, beside[self.name].get("rest", {})
 
 
 def item_events(
@@ -167,6 +167,8 @@ class ItemsProjection(Generic[V]):
         state.version = record.seq
         state.first_id = state.first_id or record.id
         event = record.event
+        if record.seq == state.copied + 1:
+            state.open = None  # a fork may have been cut inside a batch
         if self._is_taken(state, event):
             item = state.open
             if item is not None and not item.parts_left and not item.sets_left:
@@ -205,7 +207,7 @@ class ItemsProjection(Generic[V]):
             return False
         if item.parts_left:
             item.parts_left -= 1
-            if isinstance(event, Part):
+            if isinstance(event, Part) and _is_part(self.name, event):
                 item.parts.append(event)
                 return True
         elif item.sets_left:
@@ -214,6 +216,12 @@ class ItemsProjection(Generic[V]):
                 item.sets[event.key] = restored(event.value)
                 return True
         return isinstance(event, Erased)
+
+
+def _is_part(name: str, event: Part) -> bool:
+    if isinstance(event, CustomEvent):
+        return event.name == f"{name}.part"
+    return isinstance(event.extra, dict) and name in event.extra
 
 
 def _head(name: str, event: Event) -> tuple[JsonObject, list[Part]] | None:

@@ -51,9 +51,13 @@ def _record(block: JsonObject, is_users: bool) -> PartAndRest:
     match block:
         case {"text": str(text), **rest}:
             return UserMessageAdded(content=text) if is_users else AgentResponseAdded(content=text), rest
-        case {"reasoningContent": {"reasoningText": {"text": str(text)}}, **rest}:
-            signature = block["reasoningContent"]["reasoningText"].get("signature")
+        case {
+            "reasoningContent": {"reasoningText": {"text": str(text), "signature": str(signature)}},
+            **rest,
+        }:
             return ReasoningAdded(content=text, signature=signature), rest
+        case {"reasoningContent": {"reasoningText": {"text": str(text)}}, **rest}:
+            return ReasoningAdded(content=text), rest
         case {"toolUse": {"toolUseId": str(call_id), "name": str(name), "input": _}, **rest}:
             use = block["toolUse"]
             rest |= _beside("toolUse", use, "toolUseId", "name", "input")
