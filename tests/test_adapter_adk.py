@@ -304,8 +304,8 @@ def test_neither_a_fork_nor_a_rewind_nor_an_erasure_sets_shared_state_again(fold
 
     with_service(folder, use)
     store.fork(ID, at=3, new_id=journal_id(APP, USER, "fork"))
+    store.erase(ID, [5], reason="asked for")
     store.rewind(ID, to=4)
-    store.erase(ID, [3], reason="asked for")
 
     async def look(service):
         return [(await got(service, each)).state for each in ("s", "fork")]
