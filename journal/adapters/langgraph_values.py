@@ -1,0 +1,154 @@
+"""LangGraph's values as JSON: what JSON can hold stays readable, the rest is the serializer's bytes as base64."""
+
+import importlib
+import math
+from base64 import b64decode, b64encode
+from binascii import Error as NotBase64
+from collections.abc import Callable
+from typing import Any, Final
+
+from langchain_core.messages import BaseMessage
+from langgraph.checkpoint.serde.base import SerializerProtocol
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+
+from journal.adapters.langgraph_messages import has_events
+from projections.document import Json
+
+# A message on record: the id of its first record, and the message's own.
+Reference = tuple[str, str | None]
+
+
+class Gone:
+    """What was erased: lists and mappings are without it, a channel is empty."""
+
+
+GONE: Final = Gone()
+
+# A dict with one of these as its only key stands for something else.
+_MESSAGE: Final = "$message"
+_BYTES: Final = "$bytes"
+# What the framework wraps values in: where its class is, and what it is made of.
+_WRAPPERS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
+    "Send": ("langgraph.types", ("node", "arg")),
+    "_DeltaSnapshot": ("langgraph.checkpoint.serde.types", ("value",)),
+}
+# A record holds a hundred levels, its own included. Each list of a deep one is one, each wrapper two.
+_DEEPEST: Final = 40
+
+
+class Values:
+    """To JSON and back, with one serializer; `refer` says which message on record a message is, `find` gives it.
+
+    A serializer other than LangGraph's usual one may be there to encrypt: what it is given, it is given whole,
+    and no text is on record beside it.
+    """
+
+    def __init__(
+        self,
+        serde: SerializerProtocol,
+        *,
+        refer: Callable[[BaseMessage], Reference] | None = None,
+        find: Callable[[Reference], BaseMessage | Gone] | None = None,
+    ) -> None:
+        self._serde, self._refer, self._find = serde, refer, find
+        self._is_readable = isinstance(serde, JsonPlusSerializer)
+
+    def to_json(self, value: Any) -> Json:
+        """JSON of which `of_json` makes the same value."""
+        return self._to_json(value, 0) if self._is_readable else self._bytes(value)
+
+    def of_json(self, value: Json) -> Any:
+        """The value of what `to_json` made; GONE where it was erased."""
+        if isinstance(value, list):
+            return [each for each in map(self.of_json, value) if each is not GONE]
+        if not isinstance(value, dict):
+            return value
+        if len(value) == 1:
+            ((name, inner),) = value.items()
+            if name.startswith("$"):
+                return self._marked(name, inner)
+        made = {key: self.of_json(each) for key, each in value.items()}
+        return {key: each for key, each in made.items() if each is not GONE}
+
+    def _to_json(self, value: Any, depth: int) -> Json:
+        kind = type(value)
+        if value is None or kind is bool:
+            return value  # type: ignore[no-any-return]
+        if kind is str:
+            return value if _is_text(value) else self._bytes(value)
+        if kind is int:
+            return value if -(2**63) <= value < 2**63 else self._bytes(value)
+        if kind is float:
+            return value if math.isfinite(value) else self._bytes(value)
+        if depth < _DEEPEST:
+            if kind is list:
+                return [self._to_json(each, depth + 1) for each in value]
+            if kind is dict and all(map(_is_key, value)):
+                return {key: self._to_json(each, depth + 1) for key, each in value.items()}
+            if self._refer is not None and has_events(value):
+                return {_MESSAGE: [*self._refer(value)]}
+            module, names = _WRAPPERS.get(kind.__name__, ("", ()))
+            if kind.__module__ == module and getattr(value, "timeout", None) is None:
+                return {
+                    f"${kind.__name__}": [self._to_json(getattr(value, name), depth + 2) for name in names]
+                }
+        return self._bytes(value)
+
+    def _bytes(self, value: Any) -> Json:
+        kind, data = self._serde.dumps_typed(value)
+        return {_BYTES: [kind, b64encode(data).decode()]}
+
+    def _marked(self, name: str, inner: Json) -> Any:
+        if name == _MESSAGE and self._find is not None:
+            return self._find(_reference(inner))
+        assert isinstance(inner, list)
+        if name == _BYTES:
+            kind, data = inner
+            try:
+                return self._serde.loads_typed((str(kind), b64decode(str(data), validate=True)))
+            except NotBase64:
+                return GONE  # a redaction hid some of it
+        module, names = _WRAPPERS[name[1:]]
+        parts = self.of_json(inner)
+        return (
+            getattr(importlib.import_module(module), name[1:])(*parts) if len(parts) == len(names) else GONE
+        )
+
+
+def references(value: Json) -> list[Reference]:
+    """The messages in a value."""
+    found: list[Reference] = []
+    _add_references(value, found)
+    return found
+
+
+def _add_references(value: Json, found: list[Reference]) -> None:
+    if isinstance(value, list):
+        for each in value:
+            _add_references(each, found)
+    elif isinstance(value, dict):
+        if _MESSAGE in value and len(value) == 1:
+            found.append(_reference(value[_MESSAGE]))
+            return
+        for each in value.values():
+            _add_references(each, found)
+
+
+def _reference(value: Json) -> Reference:
+    assert isinstance(value, list)
+    ref, id = value
+    return str(ref), None if id is None else str(id)
+
+
+def _is_text(value: str) -> bool:
+    if value.isascii():
+        return True
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_key(key: object) -> bool:
+    return type(key) is str and not key.startswith("$") and _is_text(key)
