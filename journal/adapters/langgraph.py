@@ -1,22 +1,18 @@
 """A checkpointer for LangGraph: a thread is a session, its checkpoints, values and writes are events."""
 
 import asyncio
-import contextvars
-import functools
 import heapq
 import os
 import random
 from bisect import bisect_left
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import repeat
 from types import TracebackType
-from typing import Any, Final, ParamSpec, Self, TypeVar
+from typing import Any, Final, Self
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
     WRITES_IDX_MAP,
-    BaseCheckpointSaver,
     ChannelVersions,
     Checkpoint,
     CheckpointMetadata,
@@ -27,6 +23,7 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
+from journal.adapters.langgraph_aio import InWorkers
 from journal.adapters.langgraph_noting import Noting, Reading
 from journal.adapters.langgraph_thread import (
     CheckpointSaved,
@@ -41,16 +38,11 @@ from journal.adapters.langgraph_threads import Threads, session_id
 from journal.store import StateStore
 from projections.events import Change
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
-# Async calls that may be at work, or waiting for another process, at once.
-MAX_WORKERS: Final = 32
 # A value that is no more than this stands in its checkpoint.
 _SMALL: Final = (type(None), bool, int, float)
 
 
-class JournalSaver(BaseCheckpointSaver[str]):
+class JournalSaver(InWorkers):
     """Keeps the checkpoints of LangGraph's threads in a StateStore, for `compile(checkpointer=…)`.
 
     store    a StateStore, which stays the caller's to close, or the folder of one
@@ -76,7 +68,6 @@ class JournalSaver(BaseCheckpointSaver[str]):
         self.store = store if isinstance(store, StateStore) else StateStore(store)
         self.user_id = user_id
         self._threads = Threads(self.store)
-        self._workers = ThreadPoolExecutor(MAX_WORKERS, thread_name_prefix="journal-langgraph")
 
     @staticmethod
     def session_id(thread_id: str) -> str:
@@ -294,73 +285,11 @@ class JournalSaver(BaseCheckpointSaver[str]):
     def _user_of(self, config: RunnableConfig) -> str:
         return str(config["configurable"].get("user_id") or self.user_id)
 
-    # The same for asyncio: each call in a worker thread
-
-    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """As get_tuple."""
-        return await self._in_thread(self.get_tuple, config)
-
-    async def alist(
-        self,
-        config: RunnableConfig | None,
-        *,
-        filter: dict[str, Any] | None = None,
-        before: RunnableConfig | None = None,
-        limit: int | None = None,
-    ) -> AsyncIterator[CheckpointTuple]:
-        """As list."""
-        found = self.list(config, filter=filter, before=before, limit=limit)
-        while (each := await self._in_thread(next, found, None)) is not None:
-            yield each
-
-    async def aput(
-        self,
-        config: RunnableConfig,
-        checkpoint: Checkpoint,
-        metadata: CheckpointMetadata,
-        new_versions: ChannelVersions,
-    ) -> RunnableConfig:
-        """As put."""
-        return await self._in_thread(self.put, config, checkpoint, metadata, new_versions)
-
-    async def aput_writes(
-        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
-    ) -> None:
-        """As put_writes."""
-        await self._in_thread(self.put_writes, config, writes, task_id, task_path)
-
-    async def adelete_thread(self, thread_id: str) -> None:
-        """As delete_thread."""
-        await self._in_thread(self.delete_thread, thread_id)
-
-    async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
-        """As delete_for_runs."""
-        await self._in_thread(self.delete_for_runs, run_ids)
-
-    async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
-        """As copy_thread."""
-        await self._in_thread(self.copy_thread, source_thread_id, target_thread_id)
-
-    async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
-        """As prune."""
-        await self._in_thread(self.prune, thread_ids, strategy=strategy)
-
-    async def aget_delta_channel_history(
-        self, *, config: RunnableConfig, channels: Sequence[str]
-    ) -> Mapping[str, DeltaChannelHistory]:
-        """As get_delta_channel_history."""
-        return await self._in_thread(self.get_delta_channel_history, config=config, channels=channels)
-
-    async def _in_thread(self, call: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
-        context = contextvars.copy_context()
-        work = functools.partial(context.run, call, *arguments, **options)
-        return await asyncio.get_running_loop().run_in_executor(self._workers, work)
-
     # Closing
 
     def close(self) -> None:
         """Finish what is under way; close the store if it was opened here."""
-        self._workers.shutdown()
+        self.end_workers()
         if self._is_ours:
             self.store.close()
 

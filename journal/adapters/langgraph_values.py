@@ -1,4 +1,4 @@
-"""LangGraph's values as JSON: what JSON can hold stays readable, the rest is the serializer's bytes as base64."""
+"""LangGraph's values as JSON: what can be is readable, the rest is the serializer's bytes as base64."""
 
 import importlib
 import math
@@ -37,9 +37,9 @@ _DEEPEST: Final = 40
 
 
 class Values:
-    """To JSON and back, with one serializer; `refer` says which message on record a message is, `find` gives it.
+    """To JSON and back. `refer` says which message on record a message is, `find` gives it.
 
-    A serializer other than LangGraph's usual one may be there to encrypt: what it is given, it is given whole,
+    A serializer other than LangGraph's usual one may be there to encrypt: it is given everything, and whole,
     and no text is on record beside it.
     """
 
