@@ -118,13 +118,11 @@ class JournalSaver(InWorkers):
         with self._threads.reading(thread_id) as thread:
             space, read = thread.namespace(ns), Reading(thread, self.serde)
             histories = {channel: DeltaChannelHistory(writes=[]) for channel in channels}
-            open_ones = set(channels)
-            saved = space.saved.get(id or space.latest)
-            while open_ones and saved is not None and (saved := space.saved.get(saved.parent or "")):
-                for task_id, channel, value in reversed(read.writes(space, saved.id)):
-                    if channel in open_ones:
-                        histories[channel]["writes"].append((task_id, channel, value))
-                versions = read.of_json(saved.checkpoint)["channel_versions"]
+            open_ones, id = set(channels), id or space.latest
+            while open_ones and id in space.saved and (id := space.saved[id].parent or "") in space.saved:
+                for write in reversed(read.writes(space, id, open_ones)):
+                    histories[write[1]]["writes"].append(write)
+                versions = read.of_bytes(space.saved[id].checkpoint)["channel_versions"]
                 for channel, value in read.values(space, versions, open_ones).items():
                     histories[channel]["seed"] = value
                     open_ones.discard(channel)
@@ -139,10 +137,10 @@ class JournalSaver(InWorkers):
         if not space.is_listed(id):
             return None
         saved = space.saved[id]
-        metadata = read.of_json(saved.metadata)
+        metadata = read.of_bytes(saved.metadata)
         if filter and any(metadata.get(key) != value for key, value in filter.items()):
             return None
-        checkpoint = read.of_json(saved.checkpoint)
+        checkpoint = read.of_bytes(saved.checkpoint)
         checkpoint["channel_values"] = read.values(space, checkpoint["channel_versions"])
         return CheckpointTuple(
             config=_config(thread_id, ns, id),
@@ -240,7 +238,7 @@ class JournalSaver(InWorkers):
             self._delete(
                 thread_id,
                 lambda read, space: [
-                    id for id in space.listed if read.of_json(space.saved[id].metadata).get("run_id") in runs
+                    id for id in space.listed if read.of_bytes(space.saved[id].metadata).get("run_id") in runs
                 ],
             )
 

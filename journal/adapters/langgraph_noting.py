@@ -4,13 +4,14 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from itertools import chain
 from typing import Any, TypeVar
 
+import msgspec
 from langchain_core.messages import BaseMessage
 from langgraph.checkpoint.base import PendingWrite
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from journal.adapters.langgraph_messages import Head, Messages, Said, copied, events_of
+from journal.adapters.langgraph_messages import Head, Messages, Said, call_of, copied, events_of
 from journal.adapters.langgraph_thread import Namespace, Thread, Version
-from journal.adapters.langgraph_values import GONE, Gone, Reference, Values
+from journal.adapters.langgraph_values import GONE, MARKED, Gone, Reference, Values
 from journal.record import new_id
 from projections.document import Json
 from projections.events import Change, Event, ToolCalled
@@ -24,7 +25,12 @@ class Reading:
 
     def __init__(self, thread: Thread, serde: SerializerProtocol) -> None:
         self.thread, self._plain = thread, Values(serde)
-        self.of_json = Values(serde, find=self._find).of_json
+        self.of_json: Callable[[Json], Any] = Values(serde, find=self._find).of_json
+
+    def of_bytes(self, stored: bytes) -> Any:
+        """The value of some JSON; GONE where it was erased."""
+        value = msgspec.json.decode(stored)
+        return self.of_json(value) if MARKED in stored else value
 
     def values(
         self, space: Namespace, versions: Mapping[str, Version], only: Container[str] | None = None
@@ -33,12 +39,18 @@ class Reading:
         found = {}
         for channel, version in versions.items():
             if (only is None or channel in only) and (stored := space.value(channel, version)) is not None:
-                found[channel] = self.of_json(stored[0])
+                found[channel] = self.of_json(stored) if isinstance(stored, list) else self.of_bytes(stored)
         return {channel: value for channel, value in found.items() if value is not GONE}
 
-    def writes(self, space: Namespace, checkpoint_id: str) -> list[PendingWrite]:
+    def writes(
+        self, space: Namespace, checkpoint_id: str, only: Container[str] | None = None
+    ) -> list[PendingWrite]:
         """What was written for a checkpoint, in the order of execution."""
-        found = [(task, channel, self.of_json(value)) for task, channel, value in space.writes(checkpoint_id)]
+        found = [
+            (task_id, channel, self.of_bytes(stored))
+            for task_id, channel, stored in space.writes(checkpoint_id)
+            if only is None or channel in only
+        ]
         return [each for each in found if each[2] is not GONE]
 
     def _find(self, reference: Reference) -> BaseMessage | Gone:
@@ -61,9 +73,9 @@ class Noting:
         self._claimed: set[str] = set()
         self._taken: set[str] = set()
 
-    def add(self, event: Event, *, id: str | None = None, cause: str | None = None) -> None:
+    def add(self, event: Event, *, id: str | None = None) -> None:
         """One more event."""
-        self.changes.append(Change(event=event, at=utc_now(), id=id, cause=cause))
+        self.changes.append(Change(event=event, at=utc_now(), id=id))
 
     def to_json(self, value: Any) -> Json:
         """A value as JSON; the messages in it that are new are added."""
@@ -100,7 +112,7 @@ class Noting:
     def _added(self, said: Said) -> Said:
         self.add(said.head, id=said.ref)
         for call in said.calls:
-            self.add(call, cause=said.ref)
+            self.add(call_of(said.ref, call))
         self._new.add(said)
         return said
 

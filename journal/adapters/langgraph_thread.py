@@ -1,15 +1,15 @@
 """What the records of a session say of a LangGraph thread: its checkpoints, their values, the writes."""
 
 from bisect import bisect_left, insort
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from journal.adapters.langgraph_messages import Messages, Said, is_head
+from journal.adapters.langgraph_messages import Messages
 from journal.adapters.langgraph_values import references
 from projections.difference import same_json
 from projections.document import Json
-from projections.events import CustomEvent, Record, SessionRewound, ToolCalled
+from projections.events import CustomEvent, Record, SessionRewound
 from projections.spans import Spans
 from projections.standing import Standing
 
@@ -88,20 +88,32 @@ _NAMES: Final[dict[type, str]] = {
     CheckpointsDeleted: "langgraph.deleted",
     ThreadNamed: "langgraph.thread",
 }
+_KINDS: Final = {name: kind for kind, name in _NAMES.items()}
 # Later than any record: a list as it is now.
 _NOW: Final = 2**63
 
-_KINDS: Final = {name: kind for kind, name in _NAMES.items()}
+# Most of what is kept is asked for once or never: as bytes it takes a tenth of the memory, and of the time.
+_encode = msgspec.json.encode
+_decode = msgspec.json.decode
+_decode_record = msgspec.json.Decoder(Record).decode
+
+
+class Saved(NamedTuple):
+    """A checkpoint: its parent's id; itself and its metadata, as the bytes of their JSON."""
+
+    parent: str | None
+    checkpoint: bytes
+    metadata: bytes
 
 
 class Namespace:
     """The checkpoints of one namespace. What is deleted stays known: values of later ones may rest on it."""
 
     def __init__(self) -> None:
-        self.saved: dict[str, CheckpointSaved] = {}
+        self.saved: dict[str, Saved] = {}
         self.listed: list[str] = []  # their ids in order, without those that were deleted
-        self._writes: dict[str, dict[tuple[str, int], tuple[str, str, Json]]] = {}
-        self._values: dict[tuple[str, Version], Json] = {}
+        self._writes: dict[str, dict[tuple[str, int], tuple[str, str, bytes]]] = {}
+        self._values: dict[tuple[str, Version], bytes] = {}
         # Of lists what two versions have in common is kept once, and each version by its record's number.
         self._lists: dict[str, Spans[Json]] = {}
         self._lists_at: dict[tuple[str, Version], int] = {}
@@ -116,14 +128,12 @@ class Namespace:
         at = bisect_left(self.listed, id)
         return at < len(self.listed) and self.listed[at] == id
 
-    def value(self, channel: str, version: Version) -> tuple[Json] | None:
-        """A channel's value in a tuple; None where the channel is empty at that version."""
-        place = channel, version
-        if (at := self._lists_at.get(place)) is not None:
-            return (self._lists[channel].at(at),)
-        return (self._values[place],) if place in self._values else None
+    def value(self, channel: str, version: Version) -> bytes | list[Json] | None:
+        """A channel's value, a list or the bytes of its JSON; None where it is empty at that version."""
+        at = self._lists_at.get((channel, version))
+        return self._values.get((channel, version)) if at is None else self._lists[channel].at(at)
 
-    def writes(self, checkpoint_id: str) -> list[tuple[str, str, Json]]:
+    def writes(self, checkpoint_id: str) -> list[tuple[str, str, bytes]]:
         """Task, channel and value of what was written for a checkpoint, in the order of execution."""
         found = self._writes.get(checkpoint_id, {})
         in_order = sorted(found.items(), key=lambda each: (each[1][0], *each[0]))
@@ -148,9 +158,9 @@ class Namespace:
         """One more checkpoint, or one in the place of another."""
         if not self.is_listed(event.id):
             insort(self.listed, event.id)
-        self.saved[event.id] = event
+        self.saved[event.id] = Saved(event.parent, _encode(event.checkpoint), _encode(event.metadata))
         for channel, small in event.small.items():
-            self._values[channel, small.version] = small.value
+            self._put((channel, small.version), small.value)
 
     def take_value(self, event: ValueSaved, seq: int) -> None:
         """One more value."""
@@ -159,13 +169,17 @@ class Namespace:
             self._lists.setdefault(event.channel, Spans()).restart(event.keep, event.value, seq)
             self._lists_at[place] = seq
         else:
-            self._values[place] = event.value
+            self._put(place, event.value)
 
     def take_writes(self, event: WritesSaved) -> None:
         """What one more task wrote."""
         written = self._writes.setdefault(event.checkpoint_id, {})
         for write in event.writes:
-            written[event.task_id, write.index] = event.task_path, write.channel, write.value
+            written[event.task_id, write.index] = event.task_path, write.channel, _encode(write.value)
+
+    def _put(self, place: tuple[str, Version], value: Json) -> None:
+        self._values[place] = _encode(value)
+        self._lists_at.pop(place, None)
 
     def delete(self, ids: list[str]) -> None:
         """List these no longer."""
@@ -181,7 +195,7 @@ class Thread:
         self.thread_id: str | None = None
         self.namespaces: dict[str, Namespace] = {}
         self.messages = Messages()
-        self._history: list[Record] = []
+        self._history: list[bytes] = []  # the records, for when a rewind asks for them anew
         self._standing = Standing()
 
     def namespace(self, ns: str) -> Namespace:
@@ -193,7 +207,7 @@ class Thread:
         self._standing.rewind(record.seq, to)
         thread = Thread()
         thread._standing = self._standing
-        for each in self._history:
+        for each in map(_decode_record, self._history):
             if self._standing.stands(each.seq):
                 thread._take(each)
         thread._history = self._history
@@ -202,20 +216,15 @@ class Thread:
     def take(self, record: Record) -> None:
         """Take one more record in."""
         if self._take(record):
-            self._history.append(record)
+            self._history.append(_encode(record))
 
     def _take(self, record: Record) -> bool:
         """Take a record in; False where it says nothing of the thread."""
         event = record.event
         if isinstance(event, CustomEvent) and event.name in _KINDS:
             self._take_custom(msgspec.convert(event.data, _KINDS[event.name]), record.seq)
-        elif is_head(event):
-            self.messages.add(Said(record.id, event))  # type: ignore[arg-type]
-        elif isinstance(event, ToolCalled) and (said := self.messages.by_ref.get(record.cause or "")):
-            said.calls.append(event)
-        else:
-            return False
-        return True
+            return True
+        return self.messages.take(record.id, event)
 
     def _take_custom(self, event: Any, seq: int) -> None:
         if isinstance(event, ThreadNamed):
@@ -237,8 +246,9 @@ class Thread:
 
     def _claim(self, value: Json) -> None:
         """A message that was seen without an id may have been given one."""
-        for ref, id in references(value):
-            if id is not None:
+        nameless = self.messages.nameless
+        for ref, id in references(value) if nameless else ():
+            if id is not None and ref in nameless:
                 self.messages.claim(ref, id)
 
 

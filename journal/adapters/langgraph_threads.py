@@ -1,6 +1,7 @@
 """The threads of a store, kept folded: each look reads only what is new, each change is one batch."""
 
 import contextlib
+import functools
 import random
 import threading
 import time
@@ -89,6 +90,7 @@ class Threads:
             return found
 
 
+@functools.lru_cache
 def session_id(thread_id: str) -> str:
     """The id of a thread's session."""
     return joined(_FRAMEWORK, thread_id)

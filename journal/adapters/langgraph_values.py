@@ -4,14 +4,14 @@ import importlib
 import math
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from langchain_core.messages import BaseMessage
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from journal.adapters.langgraph_messages import has_events
+from journal.adapters.langgraph_messages import BLANK
 from projections.document import Json
 
 # A message on record: the id of its first record, and the message's own.
@@ -24,9 +24,14 @@ class Gone:
 
 GONE: Final = Gone()
 
-# A dict with one of these as its only key stands for something else.
-_MESSAGE: Final = "$message"
-_BYTES: Final = "$bytes"
+# A text that begins so stands for a message, a dict with such a key alone for a value of another kind; what
+# only looks like that begins with two of them.
+_MARK: Final = "$"
+_ESCAPED: Final = _MARK * 2
+# Without this JSON is what it says.
+MARKED: Final = f'"{_MARK}'.encode()
+_BYTES: Final = f"{_MARK}bytes"
+_ID_LENGTH: Final = 36  # of a record
 # What the framework wraps values in: where its class is, and what it is made of.
 _WRAPPERS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "Send": ("langgraph.types", ("node", "arg")),
@@ -59,15 +64,17 @@ class Values:
 
     def of_json(self, value: Json) -> Any:
         """The value of what `to_json` made; GONE where it was erased."""
+        if isinstance(value, str):
+            return value if value[:1] != _MARK else self._marked_text(value)
         if isinstance(value, list):
             return [each for each in map(self.of_json, value) if each is not GONE]
         if not isinstance(value, dict):
             return value
         if len(value) == 1:
             ((name, inner),) = value.items()
-            if name.startswith("$"):
+            if name.startswith(_MARK) and not name.startswith(_ESCAPED):
                 return self._marked(name, inner)
-        made = {key: self.of_json(each) for key, each in value.items()}
+        made = {_unescaped(key): self.of_json(each) for key, each in value.items()}
         return {key: each for key, each in made.items() if each is not GONE}
 
     def _to_json(self, value: Any, depth: int) -> Json:
@@ -75,7 +82,7 @@ class Values:
         if value is None or kind is bool:
             return value  # type: ignore[no-any-return]
         if kind is str:
-            return value if _is_text(value) else self._bytes(value)
+            return _escaped(value) if _is_text(value) else self._bytes(value)
         if kind is int:
             return value if -(2**63) <= value < 2**63 else self._bytes(value)
         if kind is float:
@@ -84,9 +91,10 @@ class Values:
             if kind is list:
                 return [self._to_json(each, depth + 1) for each in value]
             if kind is dict and all(map(_is_key, value)):
-                return {key: self._to_json(each, depth + 1) for key, each in value.items()}
-            if self._refer is not None and has_events(value):
-                return {_MESSAGE: [*self._refer(value)]}
+                return {_escaped(key): self._to_json(each, depth + 1) for key, each in value.items()}
+            if self._refer is not None and kind in BLANK:
+                ref, id = self._refer(value)
+                return f"{_MARK}{ref}{id or ''}"
             module, names = _WRAPPERS.get(kind.__name__, ("", ()))
             if kind.__module__ == module and getattr(value, "timeout", None) is None:
                 return {
@@ -98,9 +106,12 @@ class Values:
         kind, data = self._serde.dumps_typed(value)
         return {_BYTES: [kind, b64encode(data).decode()]}
 
+    def _marked_text(self, value: str) -> Any:
+        if value.startswith(_ESCAPED):
+            return value[1:]
+        return GONE if self._find is None else self._find(_reference(value))
+
     def _marked(self, name: str, inner: Json) -> Any:
-        if name == _MESSAGE and self._find is not None:
-            return self._find(_reference(inner))
         assert isinstance(inner, list)
         if name == _BYTES:
             kind, data = inner
@@ -110,34 +121,32 @@ class Values:
                 return GONE  # a redaction hid some of it
         module, names = _WRAPPERS[name[1:]]
         parts = self.of_json(inner)
-        return (
-            getattr(importlib.import_module(module), name[1:])(*parts) if len(parts) == len(names) else GONE
-        )
+        if len(parts) < len(names):
+            return GONE
+        return getattr(importlib.import_module(module), name[1:])(*parts)
 
 
-def references(value: Json) -> list[Reference]:
+def references(value: Json) -> Iterator[Reference]:
     """The messages in a value."""
-    found: list[Reference] = []
-    _add_references(value, found)
-    return found
+    if isinstance(value, str):
+        if value.startswith(_MARK) and not value.startswith(_ESCAPED):
+            yield _reference(value)
+    elif isinstance(value, list | dict):
+        for each in value.values() if isinstance(value, dict) else value:
+            if not isinstance(each, str) or each.startswith(_MARK):
+                yield from references(each)
 
 
-def _add_references(value: Json, found: list[Reference]) -> None:
-    if isinstance(value, list):
-        for each in value:
-            _add_references(each, found)
-    elif isinstance(value, dict):
-        if _MESSAGE in value and len(value) == 1:
-            found.append(_reference(value[_MESSAGE]))
-            return
-        for each in value.values():
-            _add_references(each, found)
+def _reference(value: str) -> Reference:
+    return value[1 : 1 + _ID_LENGTH], value[1 + _ID_LENGTH :] or None
 
 
-def _reference(value: Json) -> Reference:
-    assert isinstance(value, list)
-    ref, id = value
-    return str(ref), None if id is None else str(id)
+def _escaped(value: str) -> str:
+    return _MARK + value if value.startswith(_MARK) else value
+
+
+def _unescaped(key: str) -> str:
+    return key[1:] if key.startswith(_ESCAPED) else key
 
 
 def _is_text(value: str) -> bool:
@@ -151,4 +160,4 @@ def _is_text(value: str) -> bool:
 
 
 def _is_key(key: object) -> bool:
-    return type(key) is str and not key.startswith("$") and _is_text(key)
+    return type(key) is str and _is_text(key)
