@@ -15,7 +15,7 @@ from projections.events import AgentResponseAdded, Event, ToolCalled, ToolReturn
 
 Head = UserMessageAdded | AgentResponseAdded | ToolCalled | ToolReturned
 
-# The classes of messages that are kept as events, and what one is that says nothing: such fields are left out.
+# The classes of messages that are kept as events; what one says that says nothing, such fields are left out.
 BLANK: Final[dict[type, BaseMessage]] = {
     HumanMessage: HumanMessage(""),
     AIMessage: AIMessage(""),
@@ -28,6 +28,11 @@ _WHOLE: Final = "$whole"
 
 
 _encode = msgspec.json.encode
+# What `_exact` says of a message that is made of texts, as most are.
+_PLAIN: Final = b""
+
+# A message on record: the id of its first record, and the message's own.
+Reference = tuple[str, str | None]
 
 
 @dataclass(eq=False)
@@ -42,12 +47,29 @@ class Said:
     calls: list[ToolCalled] = field(default_factory=list)
     id: str | None = None
     _message: BaseMessage | None = None
+    _exact: bytes = b""
 
     def message(self, of_json: Callable[[Json], Any]) -> BaseMessage:
         """The message; not to be changed. `of_json` gives back what no event has a place for."""
         if self._message is None or self._message.id != self.id:
             self._message = _joined(self.head, self.calls, self.id, of_json)
+            self._exact = _exact(self._message)
         return self._message
+
+    @property
+    def reference(self) -> Reference:
+        """How values refer to it."""
+        return self.ref, self.id
+
+    def is_same(self, message: BaseMessage) -> bool:
+        """Whether a message is in every part the one that `message` gave."""
+        template = self._message
+        return (
+            template is not None
+            and _are_equal(template, message)
+            # Where there is nothing that could be of another type, nothing is.
+            and (self._exact == _PLAIN or self._exact == _exact(message))
+        )
 
 
 class Messages:
@@ -60,6 +82,7 @@ class Messages:
         self.by_ref: dict[str, Said] = {}
         self._by_text: defaultdict[tuple[str, str | None], list[Said]] = defaultdict(list)
         self._by_id: defaultdict[str, list[Said]] = defaultdict(list)
+        self._met: dict[str, Said] = {}  # by id: which one it was the last time
         self.nameless: set[str] = set()  # the records of those without an id
 
     def take(self, ref: str, event: Event) -> bool:
@@ -93,8 +116,14 @@ class Messages:
 
     def same_as(self, message: BaseMessage, of_json: Callable[[Json], Any]) -> Said | None:
         """The message with this id that is the same in every part."""
-        for said in reversed(self._by_id.get(message.id or "", ())):
-            if _is_same(said.message(of_json), message):
+        id = message.id or ""
+        # A long list goes through here at each step, and nearly all of it is as it was.
+        if (met := self._met.get(id)) is not None and met.is_same(message):
+            return met
+        for said in reversed(self._by_id.get(id, ())):
+            said.message(of_json)
+            if said.is_same(message):
+                self._met[id] = said
                 return said
         return None
 
@@ -116,27 +145,36 @@ def events_of(
     """The events of a message, without its id: what it says, and the tools that it calls beside."""
     try:
         head, calls = _parted(message, to_json)
-        if _is_same(_joined(head, calls, message.id, of_json), message):
+        if head.extra == {_FIELDS: {}} and not calls and not message.__pydantic_extra__:
+            return head, calls  # it says its text, and no more
+        joined = _joined(head, calls, message.id, of_json)
+        if _are_equal(joined, message) and _exact(joined) == _exact(message):
             return head, calls
     except (KeyError, TypeError, ValueError):
         pass  # of an unusual shape
     return _whole(message, to_json), []
 
 
-def _is_same(one: BaseMessage, other: BaseMessage) -> bool:
-    """Whether two messages are the same in every part, types included."""
-    mine, its = vars(one), vars(other)
+def _are_equal(one: BaseMessage, other: BaseMessage) -> bool:
     try:
-        if type(one) is not type(other) or mine != its:
-            return False
-        for name, value in mine.items():
-            # They are equal, but True is no 1: only what has something in it can hide that.
-            if value and value.__class__ is not str and not same_json(value, its[name]):
-                return False
-        extra = one.__pydantic_extra__, other.__pydantic_extra__
-        return not any(extra) or same_json(*extra)
+        return (
+            type(one) is type(other)
+            and vars(one) == vars(other)
+            and one.__pydantic_extra__ == other.__pydantic_extra__
+        )
     except Exception:  # an artifact may be anything, and refuse to be compared
         return False
+
+
+def _exact(message: BaseMessage) -> bytes:
+    """What equality does not tell apart: True is no 1."""
+    values = [value for value in vars(message).values() if value and value.__class__ is not str]
+    try:
+        return (
+            _encode([*values, message.__pydantic_extra__]) if values or message.__pydantic_extra__ else _PLAIN
+        )
+    except (TypeError, ValueError):
+        return b"?"  # an artifact that is no JSON
 
 
 def _text_in(head: Head) -> str:
@@ -151,16 +189,16 @@ def _parted(message: BaseMessage, to_json: Callable[[Any], Json]) -> tuple[Head,
         for name, value in vars(message).items()
         if name not in ("id", "tool_calls", "tool_call_id", "status") and not same_json(value, blank[name])
     }
-    content = fields.pop("content", "")
-    text = content if isinstance(content, str) else _text_of(message.content)
-    if not isinstance(content, str) and not isinstance(message, ToolMessage):
-        fields["content"] = content
+    text = _text_of(message.content)
+    if isinstance(message.content, str) or isinstance(message, ToolMessage):
+        fields.pop("content", None)
     extra: Json = {_FIELDS: fields}
     if isinstance(message, HumanMessage):
         return UserMessageAdded(content=text, extra=extra), []
     if isinstance(message, ToolMessage):
         failed = message.status == "error"
-        return ToolReturned(call_id=message.tool_call_id, result=content, is_error=failed, extra=extra), []
+        result = text if isinstance(message.content, str) else to_json(message.content)
+        return ToolReturned(call_id=message.tool_call_id, result=result, is_error=failed, extra=extra), []
     assert isinstance(message, AIMessage)
     calls = [
         ToolCalled(call_id=str(call["id"]), name=call["name"], arguments=to_json(call["args"]))
@@ -199,7 +237,8 @@ def _joined(
         case ToolReturned():
             kind = ToolMessage
             status = "error" if head.is_error else "success"
-            said = {"content": of_json(head.result), "tool_call_id": head.call_id, "status": status}
+            result = head.result if isinstance(head.result, str) else of_json(head.result)
+            said = {"content": result, "tool_call_id": head.call_id, "status": status}
         case AgentResponseAdded() | ToolCalled():
             kind = AIMessage
             content = head.content if isinstance(head, AgentResponseAdded) else ""

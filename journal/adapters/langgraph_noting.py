@@ -9,9 +9,9 @@ from langchain_core.messages import BaseMessage
 from langgraph.checkpoint.base import PendingWrite
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from journal.adapters.langgraph_messages import Head, Messages, Said, call_of, copied, events_of
+from journal.adapters.langgraph_messages import Head, Messages, Reference, Said, call_of, copied, events_of
 from journal.adapters.langgraph_thread import Namespace, Thread, Version
-from journal.adapters.langgraph_values import GONE, MARKED, Gone, Reference, Values
+from journal.adapters.langgraph_values import GONE, MARKED, Gone, Values
 from journal.record import new_id
 from projections.document import Json
 from projections.events import Change, Event, ToolCalled

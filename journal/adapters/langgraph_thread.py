@@ -148,7 +148,7 @@ class Namespace:
         keep = 0
         if isinstance(value, list) and (spans := self._lists.get(channel)) is not None:
             for mine, before in zip(value, spans.at(_NOW), strict=False):
-                if not same_json(mine, before):
+                if mine != before or (mine.__class__ is not str and not same_json(mine, before)):
                     break
                 keep += 1
             value = value[keep:]

@@ -11,11 +11,8 @@ from langchain_core.messages import BaseMessage
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from journal.adapters.langgraph_messages import BLANK
+from journal.adapters.langgraph_messages import BLANK, Reference
 from projections.document import Json
-
-# A message on record: the id of its first record, and the message's own.
-Reference = tuple[str, str | None]
 
 
 class Gone:
@@ -92,7 +89,7 @@ class Values:
                 return [self._to_json(each, depth + 1) for each in value]
             if kind is dict and all(map(_is_key, value)):
                 return {_escaped(key): self._to_json(each, depth + 1) for key, each in value.items()}
-            if self._refer is not None and kind in BLANK:
+            if self._refer is not None and kind in BLANK and value.id != "":
                 ref, id = self._refer(value)
                 return f"{_MARK}{ref}{id or ''}"
             module, names = _WRAPPERS.get(kind.__name__, ("", ()))
