@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 
 class Outcome(NamedTuple):
-    """How many tests there are, how many passed, how many do not apply, and the names of those that failed."""
+    """How many tests there are, how many passed, how many do not apply, and the names of those that failed"""
 
     tests: int
     passed: int
