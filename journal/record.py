@@ -275,6 +275,12 @@ def _draw() -> tuple[str, bytes]:
     return first
 
 
+def new_id() -> str:
+    """An id for a change that others of its batch name; drawn as `prepare` draws one."""
+    tail, _ = _drawn.pop() if _drawn else _draw()
+    return _new_millisecond(time_ns() // 1_000_000) + tail
+
+
 _millisecond: tuple[int, str] = (0, "")
 
 

@@ -35,17 +35,25 @@ def interpreters() -> dict[str, Path]:
     return found
 
 
-def environment(name: str, *, version: str | None = None, extras: str = "", group: str | None = None) -> Path:
+def environment(
+    name: str,
+    *,
+    version: str | None = None,
+    extras: str = "",
+    group: str | None = None,
+    packages: Sequence[str] = (),
+) -> Path:
     """The `bin` folder of a virtual environment with the project installed; made again when needs change.
 
-    Raises SystemExit with one sentence where the interpreter is missing or the installation fails.
+    Needs are those of the extras, of a dependency group, and `packages`. Raises SystemExit with one sentence
+    where the interpreter is missing or the installation fails.
     """
     have = interpreters()
     version = version or f"3.{sys.version_info.minor}"
     if version not in have:
         raise SystemExit(f"no Python {version} on this machine; it has {', '.join(sorted(have))}")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    needs = project["dependency-groups"][group] if group else []
+    needs = [*(project["dependency-groups"][group] if group else []), *packages]
     mark = hashlib.sha256(f"{have[version]} {extras} {needs} {project['project']}".encode()).hexdigest()
     folder = ROOT / ".venv" / f"{name}-{version}"
     stamp = folder / "made-for"
