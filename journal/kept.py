@@ -13,6 +13,7 @@ from projections.events import Record
 from projections.projection import Projection
 
 State = TypeVar("State")
+T = TypeVar("T")
 
 
 class UpToDate(ABC):
@@ -57,7 +58,7 @@ class UpToDate(ABC):
 class Kept(UpToDate, Generic[State]):
     """A projection of one session: `now` folds only what came since the last call.
 
-    One for each reader; threads may share it, as long as they only read its state.
+    One for each reader. Threads may share it: each gets its answer with `ask`.
     """
 
     def __init__(
@@ -77,8 +78,15 @@ class Kept(UpToDate, Generic[State]):
 
         Raises CorruptRecordError, InvalidNameError, JournalClosedError.
         """
-        self.catch_up()
-        return self._state if self._is_there else None
+        return self.ask(lambda state: state)
+
+    def ask(self, question: Callable[[State | None], T]) -> T:
+        """As `now`, and what `question` makes of the state: no other thread brings it up to date meanwhile.
+
+        Raises as `now`, and what `question` raises.
+        """
+        with self.catch_up().log.using:
+            return question(self._state if self._is_there else None)
 
     def _begin(self, handle: Handle) -> None:
         self._state = self._projection.initial()

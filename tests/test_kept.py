@@ -1,6 +1,7 @@
 """A kept projection says at each call what a fold of the whole journal says."""
 
 import asyncio
+import threading
 
 import pytest
 from hypothesis import given
@@ -66,6 +67,32 @@ def test_only_what_is_new_is_read(tmp_path, monkeypatch):
             assert (kept.now() or [])[-1].text == str(number)
 
 
+def test_the_state_stands_still_while_a_question_is_asked(tmp_path):
+    """Another thread that asks at the same time waits, and does not bring it up to date meanwhile."""
+    with StateStore(tmp_path, durability="os") as store:
+        session = Session.with_id("u", "s")
+        store.save_session(session)
+        kept = store.keep(Transcript(), "s")
+        seen = []
+
+        def question(entries):
+            seen.append(len(entries))
+            if not others:
+                with StateStore(tmp_path, durability="os") as other:
+                    other.update_session_with("s", lambda s: s.add_user_message("more"))
+                others.append(threading.Thread(target=kept.now))
+                others[0].start()
+                others[0].join(0.05)
+            return len(entries)
+
+        others: list[threading.Thread] = []
+        answer = kept.ask(question)
+        others[0].join()
+
+        assert seen == [answer] == [1]
+        assert kept.ask(len) == 2
+
+
 def test_another_programs_file_is_its_adoption(tmp_path):
     with StateStore(tmp_path) as store:
         session = Session.with_id("u", "s")
@@ -111,6 +138,6 @@ def test_it_awaits_too(tmp_path):
             session = Session.with_id("u", "s")
             session.add_user_message("hello")
             await store.save_session(session)
-            return before, [entry.text for entry in await kept.now() or []]
+            return before, [entry.text for entry in await kept.now() or []], await kept.ask(len)
 
-    assert asyncio.run(main()) == (None, ["", "hello"])
+    assert asyncio.run(main()) == (None, ["", "hello"], 2)
