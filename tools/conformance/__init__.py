@@ -1,0 +1,1 @@
+"""The suites of agent frameworks, run against our adapters."""
