@@ -66,6 +66,7 @@ def _source(python: str, work: Path) -> Path:
 
 def pytest_configure(config: Any) -> None:
     import agents
+
     from journal import AsyncStateStore
     from journal.adapters.openai_agents import JournalSession
     from journal.adapters.openai_agents_items import event_of
@@ -95,7 +96,7 @@ def pytest_configure(config: Any) -> None:
             self._store._store.append(session_id, events, expected_version=0)
 
     agents.SQLiteSession = InItsPlace
-    simple_session = importlib.import_module("tests.utils.simple_session")  # theirs: pytest runs there
+    simple_session: Any = importlib.import_module("tests.utils.simple_session")  # theirs: pytest runs there
     simple_session.SimpleListSession = InTheListsPlace
 
 
