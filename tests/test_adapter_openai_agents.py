@@ -9,7 +9,7 @@ pytest.importorskip("agents.memory.session_settings", reason="needs openai-agent
 
 from agents import Agent, RunConfig, Runner, SessionSettings
 from agents.memory import Session as SessionProtocol
-from agents.testing import ScriptedModel
+from agents.testing import ScriptedModel, assistant_message
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -354,7 +354,7 @@ def test_the_runner_remembers_and_streams(folder):
 
     async def main():
         for text, reply in (("I am Ada.", "Hello, Ada."), ("Who am I?", "Ada.")):
-            model.enqueue([answered_output(reply)])
+            model.enqueue([assistant_message(reply)])
             session = session_in(folder)
             await Runner.run(agent, text, session=session, run_config=RunConfig(tracing_disabled=True))
             await closed(session)
@@ -363,15 +363,3 @@ def test_the_runner_remembers_and_streams(folder):
     assert asyncio.run(main()) == ["user", "assistant", "user"]
     with StateStore(folder, durability="os") as store:
         assert [each.content for each in store.load_session("s").agent_responses] == ["Hello, Ada.", "Ada."]
-
-
-def answered_output(text):
-    from openai.types.responses import ResponseOutputMessage, ResponseOutputText
-
-    return ResponseOutputMessage(
-        id="m",
-        type="message",
-        role="assistant",
-        status="completed",
-        content=[ResponseOutputText(text=text, type="output_text", annotations=[])],
-    )

@@ -1,12 +1,15 @@
 """An item of an OpenAI agent is one record, and comes back as it was."""
 
+import importlib
 import json
+import sys
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from journal import MissingExtraError
 from journal.adapters.openai_agents_items import Items, event_of, item_of
 from journal.adapters.parts import put_back, take_out
 from journal.event_json import encode_event
@@ -212,3 +215,13 @@ def test_a_removal_of_everything_and_more_ends(store):
     found = fold(store.records("s"), Items())
 
     assert found.last(None) == [{"role": "assistant", "content": "yes"}]
+
+
+def test_without_the_sdk_an_error_says_what_to_install(monkeypatch):
+    """And nothing of it is needed for the events: whoever reads a journal can read them."""
+    monkeypatch.setitem(sys.modules, "agents", None)
+    monkeypatch.setitem(sys.modules, "agents.items", None)
+    monkeypatch.delitem(sys.modules, "journal.adapters.openai_agents", raising=False)
+
+    with pytest.raises(MissingExtraError, match=r"pip install 'session-journal\[openai-agents\]'"):
+        importlib.import_module("journal.adapters.openai_agents")

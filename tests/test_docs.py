@@ -16,6 +16,8 @@ from journal.importers import import_path
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
+# What a page needs that is not there wherever the tests run.
+NEEDS = {"openai-agents.md": "agents.testing", "claude-agent.md": "claude_agent_sdk"}
 FORMAT = (ROOT / "docs/reference/format.md").read_text()
 
 
@@ -31,6 +33,8 @@ def test_the_python_blocks_of_a_page_run(
 ):
     """What a reader copies works."""
     lend_conversations(page, tmp_path, request)
+    if page.name in NEEDS:
+        pytest.importorskip(NEEDS[page.name])
     monkeypatch.chdir(tmp_path)
     document = Sybil(parsers=[PythonCodeBlockParser()]).parse(page)
 
