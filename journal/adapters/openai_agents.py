@@ -2,18 +2,16 @@
 
 import asyncio
 import os
-from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
-from weakref import WeakKeyDictionary
+from typing import Any, Self, TypeVar
 
 from journal.adapters.ids import joined
-from journal.adapters.openai_agents_items import ItemList, Items, event_of, removed
-from journal.aio import AsyncKept, AsyncStateStore
+from journal.adapters.openai_agents_items import AgentItems, Items, event_of, removed
+from journal.adapters.shared import kept
+from journal.aio import AsyncStateStore
 from journal.errors import InvalidEventError, MissingExtraError, OwnerMismatchError, VersionConflictError
 from journal.handle import ANY
-from journal.kept import Kept
 from projections.events import Event, SessionCreated
 
 try:
@@ -63,7 +61,7 @@ class JournalSession:
         self.user_id = user_id
         self._owns_store = not isinstance(store, AsyncStateStore)
         self._store = store if isinstance(store, AsyncStateStore) else AsyncStateStore(store)
-        self._kept = _kept(self._store, self.journal_id)
+        self._kept = kept(self._store, Items(), self.journal_id)
         self._is_begun = False
 
     @property
@@ -103,12 +101,12 @@ class JournalSession:
     ) -> None:
         await self.close()
 
-    async def _ask(self, question: Callable[[ItemList], T]) -> T:
+    async def _ask(self, question: Callable[[AgentItems], T]) -> T:
         return await self._kept.ask(lambda found: question(self._own(found)))
 
-    def _own(self, found: ItemList | None) -> ItemList:
+    def _own(self, found: AgentItems | None) -> AgentItems:
         if found is None:
-            return ItemList()
+            return AgentItems()
         if self.user_id not in (None, found.owner):
             raise OwnerMismatchError(self.journal_id, self.user_id or "")
         return found
@@ -148,22 +146,6 @@ class JournalSession:
     async def _clear(self) -> None:
         if await self._ask(lambda found: found.end):
             await self._append([removed(1)])
-
-
-# The sessions that were used last, of each store: what was read of them serves the next object, too, such as
-# the one that a server makes for each request.
-_MOST_KEPT: Final = 64
-_kept_of: WeakKeyDictionary[AsyncStateStore, OrderedDict[str, Kept[ItemList]]] = WeakKeyDictionary()
-
-
-def _kept(store: AsyncStateStore, journal_id: str) -> AsyncKept[ItemList]:
-    # The store must not be reachable from what is kept for it, or nobody could let go of it.
-    known = _kept_of.setdefault(store, OrderedDict())
-    kept = known.setdefault(journal_id, store._store.keep(Items(), journal_id))
-    known.move_to_end(journal_id)
-    while len(known) > _MOST_KEPT:
-        known.popitem(last=False)
-    return AsyncKept(kept, store._in_thread)
 
 
 async def _settled(change: Coroutine[Any, Any, T]) -> T:

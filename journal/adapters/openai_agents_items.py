@@ -3,12 +3,11 @@
 import json
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-import msgspec
-
-from journal.adapters.parts import put_back, take_out
-from journal.event_json import encode_json, json_in
+from journal.adapters.item_list import ItemList
+from journal.adapters.parts import held, own_part, take_out
+from journal.event_json import json_in
 from journal.kept import Unread
 from projections.document import Json, parse_document
 from projections.events import (
@@ -26,13 +25,11 @@ from projections.events import (
     ToolReturned,
     UserMessageAdded,
 )
-from projections.standing import Standing
 
 # The key of what is ours in `extra`, and the names of our events.
 _NAME: Final = "openai_agents"
 _ITEM: Final = "openai_agents.item"
 _REMOVED: Final = "openai_agents.removed"
-_decode_items = msgspec.json.Decoder(list[Any]).decode
 
 # How models write the JSON of arguments.
 _STYLES: Final[dict[str, Callable[[Json], str]]] = {
@@ -69,27 +66,14 @@ def event_of(item: Any) -> Event:
 
 def item_of(event: Event) -> Json:
     """The item that an event keeps, or that says the same where another program wrote it; None for none."""
-    match event:
-        case CustomEvent(name="openai_agents.item", data=item):
-            return item
-        case UserMessageAdded() | AgentResponseAdded() | ReasoningAdded():
-            part: Json = event.content
-        case ToolCalled():
-            part = event.arguments
-        case ToolReturned():
-            part = event.result
-        case _:
-            return None
-    match event.extra:
-        case {"openai_agents": item, "at": str(at), **more}:
-            written = _STYLES.get(str(more.get("json")))
-            try:
-                return put_back(item, at, part if written is None else written(part))
-            except (LookupError, AttributeError, TypeError, ValueError):
-                pass  # nobody took it apart here
-        case {"openai_agents": item}:
-            return item
-    return _plain_item(event)
+    if isinstance(event, CustomEvent):
+        return event.data if event.name == _ITEM else None
+    part = own_part(event)
+    match getattr(event, "extra", None):
+        case {"json": str(style)} if style in _STYLES:
+            part = _STYLES[style](part)
+    item = held(event, _NAME, part)
+    return _plain_item(event) if item is None else item
 
 
 def _said(
@@ -143,69 +127,12 @@ def removed(first: int) -> Event:
     return CustomEvent(name=_REMOVED, data={"from": first})
 
 
-class ItemList:
-    """The items of a session as they stand: as JSON, so that whoever reads them gets his own.
-
-    version  of the session; owner: whose it is, empty before it began
-    """
+class AgentItems(ItemList):
+    """The items of a session, and whose it is: nobody's before it began."""
 
     def __init__(self) -> None:
-        self.version = 0
+        super().__init__(item_of)
         self.owner = ""
-        self._done: list[_Item | _Removal] = []
-        self._items: list[_Item] = []
-        self._standing = Standing()
-
-    @property
-    def end(self) -> int:
-        """The record of the last item; 0 where there is none."""
-        return self._items[-1].version if self._items else 0
-
-    def last(self, limit: int | None) -> list[Any]:
-        """The last items, or with None or less than nothing all. Raises CorruptRecordError."""
-        start = 0 if limit is None or limit < 0 else max(len(self._items) - limit, 0)
-        return _decode_items(b"[%b]" % b",".join([item.json() for item in self._items[start:]]))
-
-    def add(self, version: int, item: Json | Unread) -> None:
-        """Record `version` is this item, or when it is read will be one."""
-        added = _Item(version, item if isinstance(item, Unread) else encode_json(item))
-        self._done.append(added)
-        self._items.append(added)
-
-    def remove(self, version: int, first: int) -> None:
-        """Record `version` takes back the items from record `first` on."""
-        self._done.append(_Removal(version, first))
-        self._remove(first)
-
-    def rewind(self, version: int, to: int) -> None:
-        """Record `version` takes back all that was done since `to`, removals too."""
-        self._standing.rewind(version, to)
-        self._items.clear()
-        for each in self._done:
-            if self._standing.stands(each.version):
-                if isinstance(each, _Item):
-                    self._items.append(each)
-                else:
-                    self._remove(each.first)
-
-    def _remove(self, first: int) -> None:
-        while self._items and self.end >= first:
-            self._items.pop()
-
-
-class _Removal(NamedTuple):
-    version: int
-    first: int
-
-
-class _Item(msgspec.Struct, gc=False):  # there may be many, and nothing of them leads back to them
-    version: int
-    content: bytes | Unread
-
-    def json(self) -> bytes:
-        if isinstance(self.content, Unread):
-            self.content = encode_json(item_of(self.content.read().event))
-        return self.content
 
 
 class Items:
@@ -216,17 +143,17 @@ class Items:
     # What is an item whatever it says.
     postponed = ("user_message_added", "agent_response_added", "tool_called", "tool_returned")
 
-    def initial(self) -> ItemList:
+    def initial(self) -> AgentItems:
         """No items."""
-        return ItemList()
+        return AgentItems()
 
-    def postpone(self, state: ItemList, unread: Unread) -> ItemList:
+    def postpone(self, state: AgentItems, unread: Unread) -> AgentItems:
         """The items after one more record, which is one."""
         state.version = unread.seq
         state.add(unread.seq, unread)
         return state
 
-    def apply(self, state: ItemList, record: Record) -> ItemList:
+    def apply(self, state: AgentItems, record: Record) -> AgentItems:
         """The items after one more record."""
         state.version = record.seq
         match record.event:

@@ -3,6 +3,14 @@
 from typing import Any
 
 from projections.document import Json
+from projections.events import (
+    AgentResponseAdded,
+    Event,
+    ReasoningAdded,
+    ToolCalled,
+    ToolReturned,
+    UserMessageAdded,
+)
 
 
 def take_out(item: dict[str, Any], at: str) -> tuple[Any, dict[str, Any]]:
@@ -25,6 +33,37 @@ def put_back(rest: Json, at: str, part: Json) -> Json:
     item, inner = _opened(rest, path)
     inner[last] = part
     return item
+
+
+def own_part(event: Event) -> Json:
+    """What an event says in its own field: a text, arguments, a result."""
+    match event:
+        case UserMessageAdded() | AgentResponseAdded() | ReasoningAdded():
+            return event.content
+        case ToolCalled():
+            return event.arguments
+        case ToolReturned():
+            return event.result
+        case _:
+            return None
+
+
+def held(event: Event, name: str, part: Json) -> Json:
+    """The item that an event keeps in `extra` under a name: whole, or with `part` put back at its place "at".
+
+    So is the event's signature, at the place "signature". None where it keeps no item, or where nobody took
+    it apart here.
+    """
+    extra = getattr(event, "extra", None)
+    if not isinstance(extra, dict) or name not in extra:
+        return None
+    try:
+        item = put_back(extra[name], extra["at"], part) if "at" in extra else extra[name]
+        if "signature" in extra:
+            item = put_back(item, extra["signature"], getattr(event, "signature", None))
+        return item
+    except (LookupError, AttributeError, TypeError, ValueError):
+        return None
 
 
 def _opened(item: Any, path: list[str]) -> tuple[Any, Any]:
