@@ -12,7 +12,7 @@ pytest.importorskip("claude_agent_sdk", reason="needs claude-agent-sdk")
 
 from claude_agent_sdk import fold_session_summary, fork_session_via_store, project_key_for_directory
 from claude_agent_sdk.testing import run_session_store_conformance
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from journal import AsyncStateStore, InvalidEventError, JournalWarning, StateStore, kept
@@ -72,6 +72,7 @@ DEEDS = st.one_of(
 
 @some
 @given(st.lists(DEEDS, max_size=12))
+@example([("append", [("a", ""), ("b", "")]), ("rewind", 2), ("append", [("b", ""), ("a", "")])])
 def test_it_says_what_a_list_would_say(deeds):
     """Each `uuid` once; what a rewind took away may come again."""
 
