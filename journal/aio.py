@@ -428,6 +428,11 @@ class AsyncKept(Generic[State]):
         state: State | None = await self._in_thread(self._kept.now)
         return state
 
+    async def ask(self, question: Callable[[State | None], T]) -> T:
+        """As Kept.ask; `question` runs in a worker thread."""
+        answer: T = await self._in_thread(self._kept.ask, question)
+        return answer
+
 
 def _next_of(values: Iterator[T], count: int) -> tuple[list[T], Exception | None]:
     """The next values, and what stopped them: what came before an error is part of the answer."""

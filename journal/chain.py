@@ -23,6 +23,8 @@ _NO_SALT = b'","salt":null'
 _EVENT = b'","event":'
 # All that may follow the chain of an erased record: the chain does not cover it, so nothing may be added.
 _ERASED = re.compile(rb'","salt":null,"event":\{"type":"erased","was":"(?:[^"\\]|\\.)*"\}\}')
+# In a header every quotation mark of a text is escaped: this is where an event begins that we wrote.
+EVENT_TYPE: Final = b',"event":{"type":"'
 URLSAFE = bytes.maketrans(b"+/", b"-_")
 
 
@@ -62,6 +64,13 @@ def header_and_chain(line: bytes) -> tuple[bytes, bytes]:
 def is_erased(line: bytes) -> bool:
     """Whether a checked line's content was taken out."""
     return line.startswith(_NO_SALT, line.find(_CHAIN) + 53)
+
+
+def fits_digest(line: bytes) -> bool:
+    """Whether the content of a record that is not erased is what its digest says."""
+    at = line.find(_CHAIN)
+    digest = sha256(b"journal/event/1" + line[at + 63 : at + 85] + line[at + 95 : -1]).digest()
+    return line[at - 44 : at - 1] == base64url(digest)
 
 
 def ends_batch(line: bytes) -> bool:

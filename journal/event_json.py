@@ -33,6 +33,7 @@ MAX_DEPTH: Final = 100
 KNOWN_TYPES: Final = frozenset(str(kind.__struct_config__.tag) for kind in KnownEvent.__args__)
 
 encode_json = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
 _decode_known = msgspec.json.Decoder(KnownEvent).decode
 
 
@@ -126,9 +127,19 @@ def check_json(value: object, *, deepest: int = MAX_DEPTH) -> None:
                 raise InvalidEventError(f"a value of type {type(each).__name__} is not JSON")
 
 
+def json_in(text: str) -> Json:
+    """The JSON that a text holds, if an event can store it as one of its parts; else the text itself."""
+    try:
+        value: Json = _decode(text)
+        check_json(value, deepest=MAX_DEPTH - 10)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError, InvalidEventError):
+        return text
+    return value
+
+
 def _raw_of_unknown(event: UnknownEvent) -> bytes:
     try:
-        value = msgspec.json.decode(event.raw)
+        value = _decode(event.raw)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidEventError(f"UnknownEvent: {error}") from None
     if not isinstance(value, dict) or value.get("type") != event.type or b"\n" in event.raw:

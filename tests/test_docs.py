@@ -17,7 +17,13 @@ from journal.importers import import_path
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
 # What a page needs that is not there wherever the tests run.
-NEEDS = {"adk.md": "google.adk", "langgraph.md": "langgraph.graph", "strands.md": "strands"}
+NEEDS = {
+    "adk.md": "google.adk",
+    "claude-agent.md": "claude_agent_sdk",
+    "langgraph.md": "langgraph.graph",
+    "openai-agents.md": "agents.testing",
+    "strands.md": "strands",
+}
 FORMAT = (ROOT / "docs/reference/format.md").read_text()
 
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import Raw, Struct
 
 from journal.importers.source import BAD_JSON
 from journal.importers.times import parse_moment
@@ -45,23 +45,9 @@ class _Message(Struct):
     usage: Any = None
 
 
-class _Block(Struct):
-    type: str
-    text: str | None = None
-    thinking: str | None = None
-    signature: str | None = None
-    id: str | None = None
-    name: str | None = None
-    input: Any | UnsetType = UNSET
-    tool_use_id: str | None = None
-    content: Any = None
-    is_error: bool | None = None
-
-
 _decode = msgspec.json.Decoder().decode
 _decode_line = msgspec.json.Decoder(_Line).decode
 _decode_message = msgspec.json.Decoder(_Message).decode
-_decode_block = msgspec.json.Decoder(_Block).decode
 
 
 class _Strange(Exception):
@@ -149,31 +135,32 @@ def _events(role: str, content: str | list[Raw]) -> Iterator[Event]:
     if not content:
         raise _Strange
     for raw in content:
-        yield _known_block(role, raw) or _other_block(raw)
+        block = _decode(raw)
+        yield block_event(role, block) or _other_block(block)
 
 
 def _text(role: str, content: str) -> Event:
     return UserMessageAdded(content=content) if role == "user" else AgentResponseAdded(content=content)
 
 
-def _known_block(role: str, raw: Raw) -> Event | None:
-    try:
-        block = _decode_block(raw)
-    except BAD_JSON:
-        return None
+def block_event(role: str, block: Any) -> Event | None:
+    """The event that a block of a message's content is; None where no type of event says it all."""
     match block:
-        case _Block(type="text", text=str(text)):
+        case {"type": "text", "text": str(text)}:
             return _text(role, text)
-        case _Block(type="thinking", thinking=str(thinking)):
-            return ReasoningAdded(content=thinking, signature=block.signature)
-        case _Block(type="tool_use", id=str(call_id), name=str(name)) if block.input is not UNSET:
-            return ToolCalled(call_id=call_id, name=name, arguments=block.input)
-        case _Block(type="tool_result", tool_use_id=str(call_id)):
-            return ToolReturned(call_id=call_id, result=block.content, is_error=bool(block.is_error))
+        case {"type": "thinking", "thinking": str(thinking)}:
+            signature = block.get("signature")
+            if signature is None or isinstance(signature, str):
+                return ReasoningAdded(content=thinking, signature=signature)
+        case {"type": "tool_use", "id": str(call_id), "name": str(name), "input": arguments}:
+            return ToolCalled(call_id=call_id, name=name, arguments=arguments)
+        case {"type": "tool_result", "tool_use_id": str(call_id)}:
+            is_error = block.get("is_error")
+            if is_error is None or isinstance(is_error, bool):
+                return ToolReturned(call_id=call_id, result=block.get("content"), is_error=bool(is_error))
     return None
 
 
-def _other_block(raw: Raw) -> Event:
-    block = _decode(raw)
+def _other_block(block: Any) -> Event:
     kind = block.get("type") if isinstance(block, dict) else None
     return CustomEvent(name=f"claude_code.{kind if isinstance(kind, str) and kind else 'block'}", data=block)

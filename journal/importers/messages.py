@@ -4,11 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Final, cast
 
-import msgspec
-
-from journal.errors import InvalidEventError
-from journal.event_json import check_json
-from journal.importers.source import BAD_JSON
+from journal.event_json import json_in
 from journal.importers.times import parse_moment
 from projections.document import Json
 from projections.events import (
@@ -19,8 +15,6 @@ from projections.events import (
     ToolReturned,
     UserMessageAdded,
 )
-
-_decode = msgspec.json.Decoder().decode
 
 # What events have a place for; other keys go into an event of their own.
 _PLACED: Final = {
@@ -127,11 +121,4 @@ def calls(message: dict[str, Any], format: str) -> Iterator[Event]:
 
 def parsed_arguments(written: Any) -> Json:
     """What a model wrote as arguments is JSON in a text, mostly."""
-    if not isinstance(written, str):
-        return cast(Json, written)
-    try:
-        arguments: Json = _decode(written)
-        check_json(arguments, deepest=90)  # what could not be stored parsed is stored as it is
-    except (*BAD_JSON, InvalidEventError):
-        return written
-    return arguments
+    return json_in(written) if isinstance(written, str) else cast(Json, written)

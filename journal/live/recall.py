@@ -4,13 +4,12 @@ One pass over the lines that decodes only those that say so; what is asked for i
 """
 
 from collections.abc import Iterator, Sequence
-from hashlib import sha256
 from itertools import accumulate
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
-from journal.chain import base64url, is_erased, outline
+from journal.chain import fits_digest, is_erased, outline
 from journal.errors import CorruptRecordError
 from journal.handle import Handle
 from journal.handles import Handles
@@ -20,7 +19,6 @@ from journal.record import decode_record
 from projections.events import Record, SessionRewound, ToolCalled
 from projections.standing import Standing
 
-_CHAIN: Final = b',"chain":"'
 _OF_INTEREST: Final = frozenset(("tool_called", "tool_returned", "session_rewound", "erased"))
 
 
@@ -167,13 +165,6 @@ class Recall(UpToDate):
         line = next((line for _, line in lines(log.disk, log.fd, place[1])), b"")
         # It may stand before the snapshot, where this process has checked nothing yet.
         said = outline(line)
-        if said is None or said.seq != place[0] or not (is_erased(line) or _fits(line)):
+        if said is None or said.seq != place[0] or not (is_erased(line) or fits_digest(line)):
             raise CorruptRecordError(log.path, place[1], place[0], "it is not what was written")
         return decode_record(line)
-
-
-def _fits(line: bytes) -> bool:
-    """Whether a record's content is what its digest says."""
-    at = line.find(_CHAIN)
-    digest = sha256(b"journal/event/1" + line[at + 63 : at + 85] + line[at + 95 : -1]).digest()
-    return line[at - 44 : at - 1] == base64url(digest)
