@@ -11,7 +11,16 @@ from journal.cli.address import Moment
 from journal.cli.app import INTEGRITY, NO, Call, command
 from journal.cli.drawing import MOST_WIDE, bars, title_line
 from journal.cli.drawing import field as field_lines
-from journal.cli.figures import TOOL_HEADINGS, answers_text, figures_object, tool_rows
+from journal.cli.figures import (
+    TOOL_HEADINGS,
+    USAGE_HEADINGS,
+    answers_text,
+    figures_object,
+    tool_rows,
+    usage_object,
+    usage_rows,
+    usage_text,
+)
 from journal.cli.listing import size_text
 from journal.cli.output import Output
 from journal.cli.progress import Progress
@@ -23,6 +32,7 @@ if TYPE_CHECKING:
     from journal.store import StateStore
     from projections.activity import Figures
     from projections.overview import Overview
+    from projections.usage import Spending
 
 _MOST_SHOWN, _MOST_TOOLS = 5, 12
 # Periods for a program, which has no width.
@@ -35,6 +45,7 @@ class _Deep:
     """What all journals say: their figures together, and which sessions have errors, or damage."""
 
     figures: "Figures"
+    spending: "Spending"
     errors: dict[str, int] = field(default_factory=dict)
     damaged: dict[str, str] = field(default_factory=dict)
 
@@ -68,9 +79,10 @@ def _read(store: "StateStore", page: "SessionPage", progress: Progress) -> _Deep
     """Read the journals one by one; of a damaged one what comes before the damage."""
     from journal.errors import JournalError
     from projections.activity import Activity, totals
+    from projections.usage import Usage
 
-    activity = Activity()
-    deep = _Deep(figures=activity.initial())
+    activity, usage = Activity(), Usage()
+    deep = _Deep(figures=activity.initial(), spending=usage.initial())
     sizes = {each.id: each.size_bytes for each in page} | dict.fromkeys(
         (each.id for each in page.unreadable), 0
     )
@@ -80,12 +92,13 @@ def _read(store: "StateStore", page: "SessionPage", progress: Progress) -> _Deep
         done = 0
         for session_id, size in sizes.items():
             progress(session_id, done, total)
-            figures = activity.initial()
+            figures, spending = activity.initial(), usage.initial()
             try:
                 for record in store.records(session_id):
-                    figures = activity.apply(figures, record)
+                    figures, spending = activity.apply(figures, record), usage.apply(spending, record)
             except JournalError as error:
                 deep.damaged[session_id] = str(error)
+            deep.spending.add(spending)
             if figures.failed:
                 deep.errors[session_id] = figures.failed
             done += size
@@ -136,6 +149,8 @@ def _fields(page: "SessionPage", found: "Overview", deep: _Deep | None) -> Itera
     ):
         yield name, f"{len(ids):,} of {read:,} sessions {what} ({len(ids) / read:.1%})"
     yield "turns", ", ".join(filter(None, (f"{deep.figures.turns:,}", answers_text(deep.figures))))
+    if spent := usage_text(deep.spending):
+        yield "spent", spent
 
 
 def _changes(page: "SessionPage", out: Output, width: int) -> Iterator[str]:
@@ -175,6 +190,8 @@ def _tables(page: "SessionPage", found: "Overview", deep: _Deep | None) -> Itera
         return
     tools = tool_rows(deep.figures)
     yield "Tools", TOOL_HEADINGS, tools[:_MOST_TOOLS], len(tools)
+    models = usage_rows(deep.spending)
+    yield "Usage", USAGE_HEADINGS, models[:_MOST_TOOLS], len(models)
     errors = sorted(deep.errors.items(), key=lambda each: -each[1])[:_MOST_SHOWN]
     rows = [(visible(session_id), f"{count:,}") for session_id, count in errors]
     yield "Most errors", ("SESSION", " ERRORS"), rows, len(deep.errors)
@@ -218,6 +235,7 @@ def _deep_object(deep: _Deep) -> dict[str, Any]:
     figures = {name: value for name, value in figures_object(deep.figures).items() if name not in own}
     return {
         **figures,
+        "usage": usage_object(deep.spending),
         "with_errors": [{"id": each, "errors": count} for each, count in deep.errors.items()],
         "damaged": [{"id": each, "reason": reason} for each, reason in deep.damaged.items()],
     }
