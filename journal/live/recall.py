@@ -97,7 +97,7 @@ class Recall(UpToDate):
         call = self._calls.get(line[cause_at : cause_at + 36]) if cause_at > 10 else None
         if call is None and end is not None:
             of_this_id = self._by_call_id.get(_call_id(line, end), ())
-            call = next((each for each in reversed(of_this_id) if len(each) == 1), None)
+            call = next((each for each in reversed(of_this_id) if self._waits(each)), None)
         if call is not None:
             call.append(place)
             self._open.pop(call[0], None)
@@ -128,10 +128,14 @@ class Recall(UpToDate):
         # Without a rewind, what is open is known; with one, a return may have been taken back.
         calls = self._calls if self._standing.ever_rewound else self._open
         for call in list(calls.values()):
-            if self._standing.stands(call[0][0]) and self._last(call[1:]) is None:
+            if self._waits(call):
                 record = self._record(call[0])
                 if isinstance(record.event, ToolCalled):
                     yield record
+
+    def _waits(self, call: _Call) -> bool:
+        """Whether it stands, and no return of it does."""
+        return self._standing.stands(call[0][0]) and self._last(call[1:]) is None
 
     def _last(self, places: Sequence[Place]) -> Place | None:
         return next((place for place in reversed(places) if self._standing.stands(place[0])), None)
