@@ -130,12 +130,14 @@ _SAID: Final = (
 
 def _calls_that_return(last: Record, back: Iterator[Record], seen: Sequence[Record]) -> list[Record]:
     """Of the records that a summary stands for, from the last one back, the calls whose returns are seen."""
-    if len(returns_of(seen)) == sum(map(is_return, seen)):
+    ids = {each.id for each in seen}
+    if len(returns_of(seen)) == sum(map(is_return, seen)) and all(
+        each.cause is None or each.cause in ids for each in seen if is_return(each)
+    ):
         return []  # the usual case: all that is seen has its call there
     older = [last, *back][::-1]
     returns = returns_of([*older, *seen])
-    returned = {each.id for each in seen}
-    return [each for each in older if each.id in returns and returns[each.id].id in returned]
+    return [each for each in older if each.id in returns and returns[each.id].id in ids]
 
 
 def _message(record: Record) -> UserMessage | AgentResponse | None:

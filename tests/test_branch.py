@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from projections.branch import Branch
+from projections.standing import Standing
 
 steps = st.lists(
     st.one_of(
@@ -58,6 +59,22 @@ def test_a_copy_goes_its_own_way(taken, more):
 
     assert list(branch) == now
     assert (twin == branch) == (list(twin) == now)
+
+
+@given(st.lists(st.none() | st.integers(0, 30), max_size=20))
+def test_it_has_what_stands(rewinds):
+    """Two ways to tell what rewinds leave of a history, one by the items and one by their numbers."""
+    branch, standing = Branch(), Standing()
+    for version, to in enumerate(rewinds, 1):
+        if to is None:
+            branch.append(version, version)
+        else:
+            branch.rewind(to, version)
+            standing.rewind(version, to)
+
+    assert list(branch) == [
+        version for version, to in enumerate(rewinds, 1) if to is None and standing.stands(version)
+    ]
 
 
 def test_no_length_is_too_long():

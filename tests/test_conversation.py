@@ -31,6 +31,7 @@ from projections import (
     UserMessageAdded,
     fold,
 )
+from projections.pairing import is_call, returns_of
 from projections.rewind import rewound
 from tests.strategies import CREATED, START, histories, moments, record, said, some, texts
 
@@ -76,6 +77,17 @@ def said_events():
     )
 
 
+def tool_events():
+    """Calls and returns, most of which can be paired, in one way or another."""
+    ids = st.sampled_from("cd")
+    return st.one_of(
+        st.builds(called, ids),
+        st.builds(returned, ids, st.sampled_from("123"), is_error=st.booleans()),
+        st.sampled_from([Erased(was="tool_called"), Erased(was="tool_returned")]),
+        st.sampled_from([said("a"), answered("b"), ReasoningAdded(content="r", signature="s")]),
+    )
+
+
 @st.composite
 def documents_like(draw, state):
     """The document of a session as somebody edited it, or of another one."""
@@ -92,7 +104,7 @@ def documents_like(draw, state):
 
 
 @st.composite
-def talks(draw):
+def talks(draw, happening=None):
     """Histories of conversations, with rewinds, states that were set as a whole, and shortened prompts.
 
     Each rewind is one that a store would write.
@@ -109,8 +121,9 @@ def talks(draw):
             document = draw(documents_like(states[-1]))
             event = draw(st.sampled_from([SessionReplaced(session=document), adoption(document)]))
         else:
-            event = draw(said_events())
-        cause = draw(st.none() | st.integers(1, seq).map(lambda number: f"id-{number}"))
+            event = draw(said_events() if happening is None else happening)
+        causes = [each.id for each in found if is_call(each)] or [each.id for each in found]
+        cause = draw(st.none() | st.sampled_from(causes))
         found.append(structs.replace(record(seq, event, START + seq * timedelta(seconds=1)), cause=cause))
         states.append(fold(found[-1:], SessionProjection(), start=states[-1]))
     return found
@@ -120,7 +133,7 @@ def adoption(document):
     return SessionAdopted(document=msgspec.json.encode(document).decode())
 
 
-any_talk = talks() | histories()
+any_talk = talks() | talks(tool_events()) | histories()
 
 
 def view(history):
@@ -171,7 +184,7 @@ def test_it_says_what_the_session_says(history):
 
 
 @some
-@given(talks(), st.data())
+@given(talks() | talks(tool_events()), st.data())
 def test_after_a_rewind_it_is_what_it_was(history, data):
     """Summary and all."""
     to = data.draw(st.integers(1, len(history)))
@@ -194,7 +207,7 @@ def test_folding_in_two_halves_is_folding_at_once(history, data):
 
 
 @some
-@given(talks(), st.data())
+@given(talks() | talks(tool_events()), st.data())
 def test_a_summary_takes_the_place_of_what_it_stands_for(history, data):
     """What came later is seen as before; of the rest at most calls, whose returns came later."""
     through = data.draw(st.integers(0, len(history)))
@@ -205,8 +218,11 @@ def test_a_summary_takes_the_place_of_what_it_stands_for(history, data):
 
     assert seen.summary == "in short"
     assert seen.records[len(kept) :] == later
-    assert all(isinstance(each.event, ToolCalled) and each.seq <= through for each in kept)
+    assert all(is_call(each) and each.seq <= through for each in kept)
     assert [each for each in before if each in kept] == kept
+    assert returns_of(seen.records) == {
+        call: returned for call, returned in returns_of(before).items() if returned in later
+    }
 
 
 @some
@@ -264,6 +280,16 @@ def test_a_call_stays_with_a_return_that_comes_later():
     assert [each.seq for each in view(talk).records] == [6, 8]
     assert [each.seq for each in view([*talk, record(9, returned("c"))]).records] == [3, 6, 8, 9]
     assert [each.seq for each in view([*talk, record(9, returned("d"))]).records] == [6, 8, 9]
+
+
+def test_a_return_stays_with_the_call_that_it_names():
+    """Not with one of the same id that the model still sees."""
+    talk = [record(1, CREATED), record(2, called("c")), record(3, compacted(2)), record(4, called("c"))]
+    talk.append(structs.replace(record(5, returned("c")), cause="id-2"))
+    seen = view(talk).records
+
+    assert [each.seq for each in seen] == [2, 4, 5]
+    assert returns_of(seen) == {"id-2": seen[-1]}
 
 
 def test_a_summary_goes_with_what_it_stands_for():

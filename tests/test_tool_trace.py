@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from projections import Erased, SessionProjection, ToolReturned, ToolTrace, fold
+from projections import Change, Erased, SessionProjection, ToolReturned, ToolTrace, fold
 from projections.rewind import rewound
 from projections.tool_trace import TracedCall
-from tests.strategies import CREATED, START, record, said, some
-from tests.test_conversation import any_talk, called, returned, talks
+from tests.strategies import CREATED, START, a_store, record, said, some
+from tests.test_conversation import any_talk, called, returned, talks, tool_events
 
 SECOND = timedelta(seconds=1)
 
@@ -99,6 +99,14 @@ def test_a_return_after_a_rewind_is_of_the_call_that_waits_again():
     assert [each.outcome for each in calls(history)] == ["ok"]
 
 
+def test_a_return_that_names_no_call_is_of_the_last_one_that_waits():
+    """A later one with its id has its own, which names it."""
+    history = session_of(called("a"), called("a"), returned("a", "1", is_error=True), returned("a", "2"))
+    history[3] = structs.replace(history[3], cause="id-3")
+
+    assert [each.outcome for each in calls(history)] == ["ok", "failed"]
+
+
 def test_of_an_erased_return_it_is_known_that_it_came():
     """If it names its call; an erased call has no name to be listed by, and its return is nobody else's."""
     history = session_of(called("a"), Erased(was="tool_returned"), called("b"), Erased(was="tool_called"))
@@ -126,8 +134,33 @@ def test_every_call_that_stands_is_in_it_once(history):
     assert sum(each.outcome != "unknown" for each in found) <= len(returns)
 
 
+def uuid(name):
+    """An id as stores give them, for the short one of a test."""
+    return f"00000000-0000-7000-8000-{int(name.removeprefix('id-')):012}"
+
+
 @some
-@given(talks(), st.data())
+@given(talks(tool_events()))
+def test_what_is_unknown_is_what_a_live_session_has_to_settle(history):
+    """Two ways to tell it: from the records, and from the lines. What was erased is known to one alone."""
+    changes = [
+        Change(event=each.event, at=each.at, id=uuid(each.id), cause=each.cause and uuid(each.cause))
+        for each in history
+        if not isinstance(each.event, Erased)
+    ]
+    with a_store() as store:
+        store.append("s", changes, expected_version=0)
+        unknown = [call for call in store.project(ToolTrace(), "s").calls() if call.outcome == "unknown"]
+        with store.open_session("s") as live:
+            unfinished = live.unfinished()
+
+    assert [(call.call_id, call.name) for call in unfinished] == [
+        (call.call_id, call.name) for call in unknown
+    ]
+
+
+@some
+@given(talks(tool_events()), st.data())
 def test_after_a_rewind_it_is_what_it_was(history, data):
     """And without one every call is in it."""
     to = data.draw(st.integers(1, len(history)))
