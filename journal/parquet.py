@@ -29,6 +29,7 @@ from projections.events import (
     SessionForked,
     SessionReplaced,
     SessionRewound,
+    StepFinished,
     ToolCalled,
     ToolReturned,
     UserMessageAdded,
@@ -152,8 +153,8 @@ def _rows(store: StateStore, session_id: str, redaction: Redaction | None) -> It
                 text=text,
                 tool=tool,
                 call_id=event.call_id if isinstance(event, ToolCalled | ToolReturned) else None,
-                is_error=event.is_error if isinstance(event, ToolReturned) else None,
-                duration_ms=event.duration_ms if isinstance(event, ToolReturned) else None,
+                is_error=_is_error(event),
+                duration_ms=event.duration_ms if isinstance(event, ToolReturned | StepFinished) else None,
                 event=raw.decode(),
                 digest=record.digest if redaction is None else None,
                 chain=record.chain if redaction is None else None,
@@ -199,6 +200,16 @@ def _said(event: Event) -> tuple[str | None, str | None]:
             return "tool_result", _text(value)
         case _:
             return None, None
+
+
+def _is_error(event: Event) -> bool | None:
+    match event:
+        case ToolReturned(is_error=is_error):
+            return is_error
+        case StepFinished(error=error):
+            return error is not None
+        case _:
+            return None
 
 
 def _text(value: object) -> str:

@@ -22,6 +22,7 @@ from projections.activity import Activity
 from projections.events import Record
 from projections.summary import SessionSummary
 from projections.totals import Totals
+from projections.usage import Spending, Usage
 
 Answer = TypeVar("Answer")
 Summarized: TypeAlias = SessionSummary | Problem | None
@@ -34,6 +35,7 @@ class Measured(NamedTuple):
     """What a session comes to, up to damage if there is any."""
 
     totals: Totals
+    spending: Spending
     damage: str | None = None
 
 
@@ -68,16 +70,16 @@ class Questions:
 
     def measure(self, session_id: str) -> Measured:
         """What a session comes to; of a damaged one, what stands before the damage."""
-        activity, damage = Activity(), None
-        figures = activity.initial()
+        activity, usage, damage = Activity(), Usage(), None
+        figures, spending = activity.initial(), usage.initial()
         try:
             for record in self.records(session_id):
-                figures = activity.apply(figures, record)
+                figures, spending = activity.apply(figures, record), usage.apply(spending, record)
         except JournalError as error:
             damage = str(error)
         totals = Totals()
         totals.add(figures)  # without what stands for itself
-        return Measured(totals, damage)
+        return Measured(totals, spending, damage)
 
     def records(self, session_id: str, after: int = 0) -> Iterator[Record]:
         """See StateStore.records."""

@@ -27,6 +27,7 @@ class Standing:
         """Record `version` is a rewind to version `to`."""
         self._before.append(self._now)
         self._rewinds.append(version)
+        to = min(to, version - 1)  # it may name a version that was not reached yet
         # What stood at `to` is what stood before the first rewind behind it, cut there.
         then = self._before[bisect_left(self._rewinds, to + 1)]
         kept = [_Span(span.first, min(span.last, to)) for span in then[:-1] if span.first <= to]

@@ -15,12 +15,15 @@ from journal.importers import import_path
 from projections import (
     AgentResponseAdded,
     Change,
+    ContextCompacted,
     CustomEvent,
     ReasoningAdded,
     Record,
     SessionCreated,
+    StepFinished,
     ToolCalled,
     ToolReturned,
+    UsageRecorded,
     UserMessageAdded,
 )
 from projections.events import Event
@@ -253,6 +256,34 @@ def test_no_content_can_steer_the_terminal(content: str) -> None:
 def test_markdown_stays_readable_and_opens_nothing(said: str, shown: str) -> None:
     """Tags, links and images are shown as they were written; code stays code."""
     assert f"\n\n{shown}\n" in page(UserMessageAdded(content=said))
+
+
+@pytest.mark.parametrize(
+    ("event", "title", "text"),
+    [
+        (StepFinished(name="pay", result={"a": 1}), "Step pay finished", '{\n  "a": 1\n}'),
+        (StepFinished(name="wait"), "Step wait finished", ""),
+        (StepFinished(name="pay", error="no", error_type="E"), "Step pay failed", "E: no"),
+        (UsageRecorded(model="m", input_tokens=1200, output_tokens=3), "m used: 1,200 tokens in, 3 out", ""),
+        (
+            UsageRecorded(model="m", input_tokens=1, output_tokens=0, cost=0.25),
+            "m used: 1 tokens in, 0 out, cost 0.25",
+            "",
+        ),
+        (
+            ContextCompacted(summary="in short", through=7),
+            "The prompt was shortened: this stands for the records up to 7",
+            "in short",
+        ),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_a_loop_records_beside_is_a_note(event: Event, title: str, text: str) -> None:
+    """In the transcript, and on its page."""
+    (entry,) = fold([Record(seq=1, id="", at=NOON, event=event, digest="", chain="")], Transcript())
+
+    assert (entry.role, entry.title, entry.text) == ("note", title, text)
+    assert f"*Note* · `{title}`" in page(event)
 
 
 def test_a_long_note_is_cut_and_says_so() -> None:

@@ -24,6 +24,7 @@ from projections import (
     SessionForked,
     ToolCalled,
     ToolReturned,
+    UsageRecorded,
     UserMessageAdded,
     fold,
 )
@@ -349,9 +350,9 @@ def test_what_is_drawn_fits(history: Any, width: int) -> None:
 
 
 @some
-@given(any_history, st.integers(13, 150))
+@given(any_history, st.integers(len("└12:00:00.000"), 150))
 def test_labels_point_at_their_columns(history: Any, width: int) -> None:
-    """The first column has one, wherever the longest, `└12:00:00.000`, has room; they do not touch."""
+    """The first column has one, if there is room for the longest; labels do not touch."""
     found = drawn(history, width)
     lines = axis(found, width)
     points = [place for place, character in enumerate(lines[0]) if character in "└┘"]
@@ -423,6 +424,47 @@ def test_a_field_wraps_between_words_and_keeps_units() -> None:
     found = list(field("changed", "today, 4 min 10 s later " + "x" * 30, Output(), 26))
 
     assert found == ["changed   today, 4 min", "          10 s later", "          " + "x" * 30]
+
+
+SPENT = """\
+Usage   cost 1,234.5
+MODEL   CALLS  TOKENS IN  OUT     COST
+big␛[m      1      2,000   30  1,234.5
+small       2         10    2
+"""
+
+
+def test_what_was_spent_is_told(call: Call, trip: str, folder: Path) -> None:
+    """By model, and what it cost where that is known; of a session, and of a store."""
+    with StateStore(folder, durability="os") as store:
+        used = [
+            UsageRecorded(model="small", input_tokens=5, output_tokens=1),
+            UsageRecorded(model="big\x1b[m", input_tokens=2000, output_tokens=30, cost=1234.5),
+            UsageRecorded(model="small", input_tokens=5, output_tokens=1),
+        ]
+        store.append(trip, used, expected_version=ANY)
+    expected = {
+        "calls": 3,
+        "input_tokens": 2010,
+        "output_tokens": 32,
+        "cost": 1234.5,
+        "models": [
+            {"model": "big\x1b[m", "calls": 1, "input_tokens": 2000, "output_tokens": 30, "cost": 1234.5},
+            {"model": "small", "calls": 2, "input_tokens": 10, "output_tokens": 2, "cost": None},
+        ],
+    }
+    deep = call("stats", "--deep").stdout
+
+    assert f"\n{SPENT}\n" in call("info", trip).stdout
+    assert answer(call, "info", trip)["usage"] == expected
+    assert f"\n{SPENT.partition('   cost')[0]}" in deep
+    assert "spent     cost 1,234.5\n" in deep
+    assert answer(call, "stats", "--deep")["deep"]["usage"] == expected
+
+
+def test_nothing_is_told_where_nothing_was_spent(call: Call, trip: str) -> None:
+    assert "Usage" not in call("info", trip).stdout + call("stats", "--deep").stdout
+    assert answer(call, "info", trip)["usage"]["cost"] is None
 
 
 # stats

@@ -17,7 +17,15 @@ from journal.errors import (
     SessionNotFoundError,
     VersionConflictError,
 )
-from projections import AgentResponse, Redaction, StepFinished, ToolCalled, ToolReturned, UserMessageAdded
+from projections import (
+    AgentResponse,
+    Redaction,
+    SessionRewound,
+    StepFinished,
+    ToolCalled,
+    ToolReturned,
+    UserMessageAdded,
+)
 from projections.session import Session
 from tests.strategies import a_store, json_values, some, texts
 
@@ -504,6 +512,47 @@ def test_the_faster_of_two_processes_holds_for_both(store, live):
     with StateStore(store.base_path) as elsewhere, elsewhere.open_session("s") as other:
         assert live.step("a", lambda: other.step("a", lambda: "first") and "second") == "first"
     assert [event.result for event in events(store, StepFinished)] == ["first"]
+
+
+def test_a_return_of_another_writer_is_of_the_call_that_waits_again(store, live):
+    """It names no record; the call's first return was taken back."""
+    returned = ToolReturned(call_id="c1", result=1)
+    store.append("s", [ToolCalled(call_id="c1", name="pay", arguments={}), returned], expected_version=1)
+    live.rewind(2)
+    waiting = [call.call_id for call in live.unfinished()]
+    store.append("s", [returned], expected_version=4)
+
+    assert (waiting, live.unfinished()) == (["c1"], [])
+
+
+def test_a_return_of_another_writer_is_of_a_call_that_stands(store, live):
+    """Not of a later one that was taken back."""
+    called, returned = (
+        ToolCalled(call_id="c1", name="pay", arguments={}),
+        ToolReturned(call_id="c1", result=1),
+    )
+    store.append("s", [called, called], expected_version=1)
+    live.rewind(2)
+    store.append("s", [returned], expected_version=4)
+
+    assert live.unfinished() == []
+
+
+@pytest.mark.parametrize("to", [3, 99])
+def test_a_rewind_to_what_was_not_reached_yet_takes_nothing_back(store, live, to):
+    """Its number may be another one since a repair, or have been written by somebody else."""
+    called = ToolCalled(call_id="c1", name="pay", arguments={})
+    rewound = SessionRewound(
+        to=to,
+        user_id="ada",
+        created_at=live.state.created_at,
+        updated_at=live.state.updated_at,
+        user_messages_kept=0,
+        agent_responses_kept=0,
+    )
+    store.append("s", [called, rewound], expected_version=1)
+
+    assert [call.call_id for call in live.unfinished()] == ["c1"]
 
 
 def test_a_rewind_lets_steps_run_again(store, live):

@@ -17,7 +17,16 @@ from journal import parquet as ours
 from journal.event_json import encode_event, event_type
 from journal.importers import import_path
 from journal.parquet import export_parquet
-from projections import Redaction, SessionCreated, ToolCalled, ToolReturned, UserMessageAdded
+from projections import (
+    ContextCompacted,
+    Redaction,
+    SessionCreated,
+    StepFinished,
+    ToolCalled,
+    ToolReturned,
+    UsageRecorded,
+    UserMessageAdded,
+)
 from tests.strategies import CREATED, a_store, changes
 
 COLUMNS = [
@@ -85,6 +94,27 @@ def test_a_tools_return_knows_its_tool(store: StateStore, tmp_path: Path) -> Non
         ("tool_call", '{"q":"x"}', "search", "c", None, None),
         ("tool_result", "found", "search", "c", True, 1.5),
         ("tool_result", "[1]", None, "d", False, None),
+    ]
+
+
+def test_what_a_loop_records_beside_is_nobodys_words(store: StateStore, tmp_path: Path) -> None:
+    """A step says whether it failed, and how long it took."""
+    said(store, "s", "question")
+    events = [
+        StepFinished(name="pay", result=1, duration_ms=2.5),
+        StepFinished(name="pay", error="", error_type="E"),
+        UsageRecorded(model="m", input_tokens=1, output_tokens=2),
+        ContextCompacted(summary="in short", through=2),
+    ]
+    store.append("s", events, expected_version=2)
+    export_parquet(store, tmp_path / "x.parquet")
+    columns = ("type", "role", "text", "is_error", "duration_ms")
+
+    assert [tuple(row[name] for name in columns) for row in rows(tmp_path / "x.parquet")][2:] == [
+        ("step_finished", None, None, False, 2.5),
+        ("step_finished", None, None, True, None),
+        ("usage_recorded", None, None, None, None),
+        ("context_compacted", None, None, None, None),
     ]
 
 

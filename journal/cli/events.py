@@ -42,11 +42,13 @@ _COLORS = {
     "reasoning_added": "magenta",
     "tool_called": "yellow",
     "tool_returned": "yellow",
+    "step_finished": "yellow",
     "journal_repaired": "red",
     "content_erased": "red",
     "erased": "red",
     "session_rewound": "blue",
     "session_forked": "blue",
+    "context_compacted": "blue",
 }
 _MAX_JSON_PREVIEW = 2000
 
@@ -95,7 +97,7 @@ def gist(event: Event) -> str:
         case ActivePersonaSet():
             return event.persona_id or "(none)"
         case StepFinished():
-            return f"{event.name}: " + (_short(event.result) if event.error is None else event.error)
+            return f"{event.name}: " + (f"failed: {event.error}" if _failed(event) else _short(event.result))
         case UsageRecorded():
             price = "" if event.cost is None else f", cost {event.cost:g}"
             return f"{event.model}: {event.input_tokens:,} tokens in, {event.output_tokens:,} out{price}"
@@ -154,4 +156,6 @@ def _size(messages: list[Any]) -> str:
 
 
 def _failed(event: Event) -> bool:
+    if isinstance(event, StepFinished):
+        return event.error is not None
     return isinstance(event, ToolReturned) and event.is_error

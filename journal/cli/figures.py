@@ -13,12 +13,14 @@ from journal.cli.text import visible
 if TYPE_CHECKING:
     from projections.activity import Figures
     from projections.totals import ToolUse, Totals
+    from projections.usage import Spending, Spent
 
 # How many columns a strip has for a program.
 _JSON_COLUMNS = 100
 
 TOOL_HEADINGS = ("TOOL", " CALLS", " ERRORS", " MEDIAN", " MAX")
 TYPE_HEADINGS = ("TYPE", " RECORDS", " SIZE")
+USAGE_HEADINGS = ("MODEL", " CALLS", " TOKENS IN", " OUT", " COST")
 
 
 def tool_rows(figures: "Totals") -> Rows:
@@ -37,6 +39,34 @@ def type_rows(figures: "Totals") -> Rows:
     """The types of records, those with most bytes first."""
     types = sorted(figures.types.items(), key=lambda each: (-each[1].size_bytes, each[0]))
     return [(visible(kind), f"{share.records:,}", size_text(share.size_bytes)) for kind, share in types]
+
+
+def usage_rows(spending: "Spending") -> Rows:
+    """What was spent, the model with most tokens first."""
+    return [
+        (
+            visible(model),
+            *(f"{number:,}" for number in (spent.calls, spent.input_tokens, spent.output_tokens)),
+            _cost(spent),
+        )
+        for model, spent in _models(spending)
+    ]
+
+
+def usage_text(spending: "Spending") -> str:
+    """What all of it cost; nothing where no cost is known."""
+    cost = _cost(spending.total)
+    return f"cost {cost}" if cost else ""
+
+
+def _models(spending: "Spending") -> "list[tuple[str, Spent]]":
+    return sorted(
+        spending.models.items(), key=lambda each: (-each[1].input_tokens - each[1].output_tokens, each[0])
+    )
+
+
+def _cost(spent: "Spent") -> str:
+    return "" if spent.cost is None else f"{spent.cost:,g}"
 
 
 def answers_text(figures: "Totals") -> str:
@@ -111,6 +141,14 @@ def figures_object(figures: "Figures") -> dict[str, Any]:
             {"seq": each.seq, "at": moment_text(each.at), "type": each.type} for each in figures.landmarks
         ],
     }
+
+
+def usage_object(spending: "Spending") -> dict[str, Any]:
+    """What was spent, as JSON: in all, and by model."""
+    import msgspec
+
+    models = [{"model": model, **msgspec.to_builtins(spent)} for model, spent in _models(spending)]
+    return {**msgspec.to_builtins(spending.total), "models": models}
 
 
 def timeline_object(figures: "Figures") -> dict[str, Any]:

@@ -6,7 +6,7 @@ import click
 
 from journal.cli.address import is_session, locate, parse_address, require
 from journal.cli.app import Call, command
-from journal.cli.figures import figures_object, moment_text, timeline_object
+from journal.cli.figures import figures_object, moment_text, timeline_object, usage_object
 from journal.cli.info_page import page_lines
 from journal.cli.progress import Progress
 from journal.cli.seen import Seen, read_session
@@ -61,6 +61,7 @@ def _object(seen: Seen, silences: "list[Gap]") -> dict[str, Any]:
         "head": seen.head or None,
         "origin": None if seen.origin is None else {"session_id": seen.origin[0], "version": seen.origin[1]},
         **figures_object(seen.figures),
+        "usage": usage_object(seen.spending),
         "gaps": [
             {"before": each.before, "after": each.after, "seconds": each.length_us / 1e6, **_bounds(each)}
             for each in silences

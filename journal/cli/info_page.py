@@ -4,7 +4,16 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from journal.cli.drawing import MOST_WIDE, axis, duration_text, field, strip_bars, title_line
-from journal.cli.figures import TOOL_HEADINGS, TYPE_HEADINGS, answers_text, tool_rows, type_rows
+from journal.cli.figures import (
+    TOOL_HEADINGS,
+    TYPE_HEADINGS,
+    USAGE_HEADINGS,
+    answers_text,
+    tool_rows,
+    type_rows,
+    usage_rows,
+    usage_text,
+)
 from journal.cli.listing import size_text
 from journal.cli.output import Output
 from journal.cli.seen import Seen
@@ -88,7 +97,7 @@ def _sections(
         title: str, headings: tuple[str, ...], rows: Rows, total: int, about: str = ""
     ) -> tuple[str, str, list[str]]:
         some = f"{len(rows):,} of {total:,}" if total > len(rows) else ""
-        gives_way = 0 if headings in (TOOL_HEADINGS, TYPE_HEADINGS) else len(headings) - 1
+        gives_way = 0 if headings in (TOOL_HEADINGS, USAGE_HEADINGS, TYPE_HEADINGS) else len(headings) - 1
         lines = list(table(headings, rows, out, width=width, gives_way=gives_way)) if rows else []
         return title, "; ".join(filter(None, (some, about))), lines
 
@@ -97,8 +106,9 @@ def _sections(
         for each in figures.failures[:_MOST_SHOWN]
     ]
     yield section("Errors", ("RECORD", "TOOL", "SAID"), failures, figures.failed, show)
-    tools, types = tool_rows(figures), type_rows(figures)
+    tools, types, models = tool_rows(figures), type_rows(figures), usage_rows(seen.spending)
     yield section("Tools", TOOL_HEADINGS, tools[:_MOST_TOOLS], len(tools))
+    yield section("Usage", USAGE_HEADINGS, models[:_MOST_TOOLS], len(models), usage_text(seen.spending))
     longest: Rows = [
         (duration_text(gap.length_us / 1e6), f"@{gap.after}", f"{to_moment(gap.start_us):%Y-%m-%d %H:%M:%S}")
         for gap in sorted(silences, key=lambda gap: -gap.length_us)[:_MOST_SHOWN]

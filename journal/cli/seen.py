@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from journal.store import StateStore
     from projections.activity import Figures
     from projections.session import Session
+    from projections.usage import Spending
 
 # A record without its event takes about so much.
 _ENVELOPE_BYTES = 250
@@ -33,6 +34,7 @@ class Seen:
     session_id: str
     session: "Session"
     figures: "Figures"
+    spending: "Spending"
     head: str
     origin: tuple[str, int] | None
     journal_bytes: int
@@ -50,9 +52,10 @@ def read_session(store: "StateStore", session_id: str, until: int | None, progre
     from projections.activity import Activity
     from projections.events import SessionForked
     from projections.session import SessionProjection
+    from projections.usage import Usage
 
-    fold, activity = SessionProjection(), Activity()
-    session, figures = fold.initial(), activity.initial()
+    fold, activity, usage = SessionProjection(), Activity(), Usage()
+    session, figures, spending = fold.initial(), activity.initial(), usage.initial()
     disk, layout = store._disk, store._layout
     status, beside = disk.status(layout.journal(session_id)), disk.status(layout.snapshot(session_id))
     size = status.st_size if status else 0
@@ -61,6 +64,7 @@ def read_session(store: "StateStore", session_id: str, until: int | None, progre
     try:
         for record in store.records(session_id):
             session, figures = fold.apply(session, record), activity.apply(figures, record)
+            spending = usage.apply(spending, record)
             head = record.chain
             if marker is not None and record.seq == marker.version:
                 marked = head
@@ -82,6 +86,7 @@ def read_session(store: "StateStore", session_id: str, until: int | None, progre
         session_id=session_id,
         session=session,
         figures=figures,
+        spending=spending,
         head=head,
         origin=origin,
         journal_bytes=size,

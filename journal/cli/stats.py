@@ -11,7 +11,16 @@ from journal.cli.address import Moment
 from journal.cli.app import INTEGRITY, NO, Call, command
 from journal.cli.drawing import MOST_WIDE, bars, title_line
 from journal.cli.drawing import field as field_lines
-from journal.cli.figures import TOOL_HEADINGS, answers_text, tool_rows, totals_object
+from journal.cli.figures import (
+    TOOL_HEADINGS,
+    USAGE_HEADINGS,
+    answers_text,
+    tool_rows,
+    totals_object,
+    usage_object,
+    usage_rows,
+    usage_text,
+)
 from journal.cli.listing import size_text
 from journal.cli.output import Output
 from journal.cli.progress import Progress
@@ -23,6 +32,7 @@ if TYPE_CHECKING:
     from journal.store import StateStore
     from projections.overview import Overview
     from projections.totals import Totals
+    from projections.usage import Spending
 
 _MOST_SHOWN, _MOST_TOOLS = 5, 12
 # Periods for a program, which has no width.
@@ -35,6 +45,7 @@ class _Deep:
     """What all journals say together, and which sessions have errors, or damage."""
 
     totals: "Totals"
+    spending: "Spending"
     errors: dict[str, int] = field(default_factory=dict)
     damaged: dict[str, str] = field(default_factory=dict)
 
@@ -67,12 +78,14 @@ def stats_command(call: Call, user: str | None, since: datetime | None, deep: bo
 def _read(store: "StateStore", page: "SessionPage", progress: Progress) -> _Deep:
     """Read the journals, on every core; of a damaged one what comes before the damage."""
     from projections.totals import Totals
+    from projections.usage import Spending
 
-    deep = _Deep(totals=Totals())
+    deep = _Deep(totals=Totals(), spending=Spending())
     sizes = {each.id: each.size_bytes for each in page} | {each.id: 0 for each in page.unreadable}
     done, total = 0, sum(sizes.values())
     for session_id, measured in store._questions.measure_each(sizes):
         deep.totals.add(measured.totals)
+        deep.spending.add(measured.spending)
         if measured.totals.failed:
             deep.errors[session_id] = measured.totals.failed
         if measured.damage is not None:
@@ -126,6 +139,8 @@ def _fields(page: "SessionPage", found: "Overview", deep: _Deep | None) -> Itera
     ):
         yield name, f"{len(ids):,} of {read:,} sessions {what} ({len(ids) / read:.1%})"
     yield "turns", ", ".join(filter(None, (f"{deep.totals.turns:,}", answers_text(deep.totals))))
+    if spent := usage_text(deep.spending):
+        yield "spent", spent
 
 
 def _changes(page: "SessionPage", out: Output, width: int) -> Iterator[str]:
@@ -165,6 +180,8 @@ def _tables(page: "SessionPage", found: "Overview", deep: _Deep | None) -> Itera
         return
     tools = tool_rows(deep.totals)
     yield "Tools", TOOL_HEADINGS, tools[:_MOST_TOOLS], len(tools)
+    models = usage_rows(deep.spending)
+    yield "Usage", USAGE_HEADINGS, models[:_MOST_TOOLS], len(models)
     errors = sorted(deep.errors.items(), key=lambda each: -each[1])[:_MOST_SHOWN]
     rows = [(visible(session_id), f"{count:,}") for session_id, count in errors]
     yield "Most errors", ("SESSION", " ERRORS"), rows, len(deep.errors)
@@ -206,6 +223,7 @@ def _object(page: "SessionPage", found: "Overview", deep: _Deep | None) -> dict[
 def _deep_object(deep: _Deep) -> dict[str, Any]:
     return {
         **totals_object(deep.totals),
+        "usage": usage_object(deep.spending),
         "with_errors": [{"id": each, "errors": count} for each, count in deep.errors.items()],
         "damaged": [{"id": each, "reason": reason} for each, reason in deep.damaged.items()],
     }

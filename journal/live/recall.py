@@ -117,7 +117,7 @@ class Recall(UpToDate):
         call = self._calls.get(sketch.cause) if sketch.cause is not None else None
         if call is None and sketch.event.type == "tool_returned":
             of_this_id = self._calls_with(sketch.event.call_id)
-            call = next((each for each in reversed(of_this_id) if len(each) == 1), None)
+            call = next((each for each in reversed(of_this_id) if self._waits(each)), None)
         if call is not None:
             call.append(place)
 
@@ -151,10 +151,14 @@ class Recall(UpToDate):
     def unfinished(self) -> Iterator[Record]:
         """The calls that stand and have no return that does, in order."""
         for call in list(self._calls.values()):
-            if self._standing.stands(call[0][0]) and self._last(call[1:]) is None:
+            if self._waits(call):
                 record = self._record(call[0])
                 if isinstance(record.event, ToolCalled):
                     yield record
+
+    def _waits(self, call: _Call) -> bool:
+        """Whether it stands, and no return of it does."""
+        return self._standing.stands(call[0][0]) and self._last(call[1:]) is None
 
     def _last(self, places: Sequence[Place]) -> Place | None:
         return next((place for place in reversed(places) if self._standing.stands(place[0])), None)
