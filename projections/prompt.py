@@ -23,6 +23,7 @@ from projections.events import (
 from projections.pairing import returns_of
 
 Message = dict[str, Any]
+Shape = Literal["openai", "anthropic"]
 
 _SUMMARY: Final = "Summary of the conversation so far:\n\n"
 _GOES_ON: Final = "(The conversation goes on.)"
@@ -40,7 +41,7 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
 
-def messages(state: Context, shape: Literal["openai", "anthropic"] = "openai") -> list[Message]:
+def messages(state: Context, shape: Shape = "openai") -> list[Message]:
     """The conversation as a provider's API takes it: OpenAI's chat completions, or Anthropic's messages.
 
     System prompts are the caller's own, and so are the messages. The history stays as it is; what a provider

@@ -662,3 +662,24 @@ def test_two_of_them_leave_what_each_wrote_in_its_own_order(acts):
         said = [text for _, what, text in acts if what == "say"]
         assert [event.content for event in events(store, UserMessageAdded)] == said
         assert store.verify("s").ok
+
+
+# The next prompt
+
+
+def test_the_next_prompt_is_the_conversation_with_others_records_and_mended(store, live):
+    live.add_user_message("hello")
+    with store.open_session("s") as other:
+        other.add_agent_response("hi")
+    with pytest.raises(KeyboardInterrupt), live.tool_call("look", {"at": 1}, call_id="c1"):
+        raise KeyboardInterrupt
+    mended = live.messages()
+    live.rewind(2)
+
+    assert (mended[0], mended[-1]["role"], mended[-1]["tool_call_id"]) == (
+        {"role": "user", "content": "hello"},
+        "tool",
+        "c1",
+    )
+    assert live.messages() == [{"role": "user", "content": "hello"}]
+    assert live.messages("anthropic")[0]["role"] == "user"

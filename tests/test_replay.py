@@ -195,6 +195,20 @@ def test_the_state_is_what_it_was_then(store):
     assert seen == [(1, None), (2, 5)]
 
 
+def test_the_prompt_is_what_it_was_then(store):
+    with store.open_session("s", user_id="ada") as live:
+        for word in ("one", "two"):
+            live.add_user_message(word)
+            live.step("model", len, live.messages())
+            live.add_agent_response(word)
+
+    def program(live):
+        live.step("model", len, live.messages())
+        live.add_agent_response(live.state.user_messages[-1].content)
+
+    assert store.replay("s", program).divergence is None
+
+
 def test_what_was_rewound_is_not_asked_for(store):
     recorded(store, "one")
     store.rewind("s", to=2)

@@ -15,6 +15,7 @@ from journal.live.steps import Claim
 from journal.live.tools import ToolCall, UnfinishedCall, name_of
 from projections.document import Json
 from projections.messages import AgentResponse
+from projections.prompt import Message, Shape
 from projections.session import Session
 
 P = ParamSpec("P")
@@ -57,6 +58,10 @@ class AsyncLiveSession:
     async def state(self) -> Session:
         """As LiveSession.state, which is no property here: it may have to read."""
         return await self._call(lambda: self._live.state)
+
+    async def messages(self, shape: Shape = "openai") -> list[Message]:
+        """As LiveSession.messages."""
+        return await self._call(self._live.messages, shape)
 
     async def unfinished(self) -> list[UnfinishedCall]:
         """As LiveSession.unfinished."""

@@ -10,20 +10,19 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, NoReturn
+from typing import Any, Final, NoReturn
 
 import msgspec
 
-from journal.acting import Acting
-from journal.attachments import Attachments
 from journal.errors import InvalidEventError
 from journal.event_json import event_type
-from journal.handles import Handles
 from journal.live.aio import AsyncLiveSession
 from journal.live.outcome import Step, as_json
 from journal.live.session import LiveSession
 from journal.live.steps import Claim
 from journal.live.tools import Done, ToolCall, UnfinishedCall
+from journal.live.writing import Ground
+from projections.conversation import Conversation
 from projections.document import Json
 from projections.events import (
     ActivePersonaSet,
@@ -44,6 +43,8 @@ from projections.events import (
     UsageRecorded,
     UserMessageAdded,
 )
+from projections.projection import fold
+from projections.prompt import Message, Shape, messages
 from projections.session import Session, SessionProjection
 from projections.standing import Standing
 
@@ -94,16 +95,6 @@ class Replayed:
     served: int
     fork: str | None = None
     result: Any = None
-
-
-class Ground(NamedTuple):
-    """What a replay needs of a store."""
-
-    handles: Handles
-    acting: Acting
-    attachments: Attachments
-    records: Callable[[str], Iterable[Record]]
-    fork: Callable[..., Session]
 
 
 class _End(BaseException):
@@ -160,11 +151,11 @@ class ReplaySession(LiveSession):
     """A live session whose record answers. It writes nothing, until it goes live in a fork."""
 
     def __init__(self, ground: Ground, session_id: str, until: int | None, new_id: str | None) -> None:
-        super().__init__(ground.handles, ground.acting, ground.attachments, session_id, "ask")
+        super().__init__(ground, session_id, "ask")
         self.divergence: Divergence | None = None
         self.served = 0
         self.fork: str | None = None
-        self._ground, self._until, self._new_id = ground, until, new_id
+        self._until, self._new_id = until, new_id
         self._mutex = threading.RLock()
         records = list(_standing(ground.records(session_id)))
         if until is not None and not any(record.seq == until for record in records):
@@ -271,7 +262,7 @@ class ReplaySession(LiveSession):
             self._diverge(rest.version if rest else 0, rest.recorded if rest else None, asked)
         self.fork = self._ground.fork(self.id, at=self._until, new_id=self._new_id).id
         turn, counts = self._turn, self._counts
-        super().__init__(self._handles, self._acting, self._attachments, self.fork, "retry")
+        super().__init__(self._ground, self.fork, "retry")
         self._turn, self._counts = turn, counts
 
     # What a live session does, answered from the record
@@ -285,6 +276,13 @@ class ReplaySession(LiveSession):
             state = self._now.copy()
             state._unsaved = None
             return state
+
+    def messages(self, shape: Shape = "openai") -> list[Message]:
+        """The prompt as it was when the program stood where it stands now."""
+        if self.is_live:
+            return super().messages(shape)
+        with self._mutex:
+            return messages(fold(self._history[: self._folded], Conversation()), shape)
 
     def unfinished(self) -> list[UnfinishedCall]:
         """None: each call has its outcome on record, or ends the replay."""

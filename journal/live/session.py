@@ -3,14 +3,14 @@
 from types import TracebackType
 from typing import Self
 
-from journal.acting import Acting
-from journal.attachments import Attachments
-from journal.errors import InvalidEventError
+from journal.errors import InvalidEventError, SessionNotFoundError
 from journal.handle import ANY
-from journal.handles import Handles
+from journal.kept import Kept
 from journal.live.steps import LiveSteps
 from journal.live.tools import LiveTools, OnUnknown
+from journal.live.writing import Ground
 from projections.conflicts import HISTORY
+from projections.conversation import Conversation
 from projections.document import Json
 from projections.events import (
     ActivePersonaSet,
@@ -24,6 +24,7 @@ from projections.events import (
     UserMessageAdded,
 )
 from projections.messages import AgentResponse
+from projections.prompt import Message, Shape, messages
 from projections.session import answered
 
 
@@ -40,18 +41,25 @@ class LiveSession(LiveTools, LiveSteps):
     Each method that writes returns the session's new version, and raises as `StateStore.append`.
     """
 
-    def __init__(
-        self,
-        handles: Handles,
-        acting: Acting,
-        attachments: Attachments,
-        session_id: str,
-        on_unknown: OnUnknown,
-    ) -> None:
-        super().__init__(handles, acting, attachments, session_id)
+    def __init__(self, ground: Ground, session_id: str, on_unknown: OnUnknown) -> None:
+        super().__init__(ground, session_id)
         self._on_unknown = on_unknown
         self._turn = None
         self._counts = {}
+        self._conversation = Kept(ground.handles, session_id, Conversation(), ground.records)
+
+    def messages(self, shape: Shape = "openai") -> list[Message]:
+        """The conversation for the next call of the model, others' records included, the caller's own.
+
+        In the shape of OpenAI's chat completions, or "anthropic": see projections.messages. The first call
+        reads the session, each later one only what is new; it costs what it shows. Raises
+        SessionNotFoundError, CorruptRecordError.
+        """
+        self._handle()
+        state = self._conversation.now()
+        if state is None:
+            raise SessionNotFoundError(self.id, "it was deleted while it was open")
+        return messages(state, shape)
 
     def add_user_message(self, content: str, *, key: str | None = None, extra: Json = None) -> int:
         """The user said this. A turn begins: steps are counted from it."""

@@ -1,6 +1,7 @@
 """What all parts of a live session share: what it has seen, and how one more event goes on record."""
 
-from typing import Final
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
 
 from msgspec import structs
 
@@ -45,13 +46,24 @@ _MAY_BE_LARGE: Final[dict[type, tuple[str, ...]]] = {
 _HAPPENED: Final = (ToolReturned, StepFinished, UsageRecorded)
 
 
+class Ground(NamedTuple):
+    """What a live session needs of its store."""
+
+    handles: Handles
+    acting: Acting
+    attachments: Attachments
+    records: Callable[[str], Iterator[Record]]
+    fork: Callable[..., Session]
+
+
 class LiveWriter:
     """Sees one session, and appends to it what commutes with what others did meanwhile."""
 
-    def __init__(self, handles: Handles, acting: Acting, attachments: Attachments, session_id: str) -> None:
+    def __init__(self, ground: Ground, session_id: str) -> None:
         self.id = session_id
-        self._handles, self._acting, self._attachments = handles, acting, attachments
-        self._recall = Recall(handles, session_id)
+        self._ground = ground
+        self._handles, self._acting, self._attachments = ground.handles, ground.acting, ground.attachments
+        self._recall = Recall(ground.handles, session_id)
         self._state: Session | None = None
         # What this session has seen, and what others set since `state` was last looked at.
         self._version, self._chain = 0, b""
