@@ -41,8 +41,8 @@ def outcome(python: str, plugin: str, tests: Iterable[Path | str], folder: Path,
         raise SystemExit(f"the suite of {plugin} has no tests; see {log}")
     skipped = [case for case in cases if _why(case).startswith(_NOT_APPLICABLE)]
     # An error at the end of a test is a case of its own, of the same name.
-    failed = {case.get("name", "?") for case in cases if len(case.findall("*")) and case not in skipped}
-    names = {case.get("name", "?") for case in cases}
+    failed = {_name(case) for case in cases if case not in skipped and len(case.findall("*"))}
+    names = {_name(case) for case in cases}
     return Outcome(len(names), len(names) - len(skipped) - len(failed), len(skipped), sorted(failed))
 
 
@@ -54,6 +54,10 @@ def skip_not_applicable(items: Iterable[Any], reasons: Mapping[str, str]) -> Non
         reason = next((reasons[each] for each in reasons if fnmatch.fnmatch(item.name, each)), None)
         if reason is not None:
             item.add_marker(pytest.mark.skip(reason=_NOT_APPLICABLE + reason))
+
+
+def _name(case: xml.etree.ElementTree.Element) -> str:
+    return f"{case.get('classname')}::{case.get('name')}"
 
 
 def _why(case: xml.etree.ElementTree.Element) -> str:
