@@ -104,7 +104,9 @@ class Kept(UpToDate, Generic[State]):
     ) -> None:
         super().__init__(handles, session_id)
         self._projection, self._records = projection, records
-        self._postponing = projection if isinstance(projection, Postponing) else None
+        self._postponing: Postponing[State] | None = (
+            projection if isinstance(projection, Postponing) else None
+        )
         self._postponed = {kind.encode() for kind in getattr(projection, "postponed", ())}
         self._state = projection.initial()
         self._is_there = False
