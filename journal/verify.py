@@ -208,6 +208,7 @@ def _check_journal(log: Log, snapshot: Snapshot | None, verdict: _Verdict) -> in
                     erasures.see(record, offset)
                 case SessionForked() if seq == 1:
                     lineage = Lineage(event)
+                    erasures.see(record, offset)
             if lineage is not None:
                 lineage.see(seq, line)
             good = seq
