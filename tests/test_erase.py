@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import sqlite3
 import threading
 from pathlib import Path
 
@@ -10,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from journal import ANY, Change, InvalidEventError, JournalError, Session, SessionNotFoundError, StateStore
+from journal.erase import erase
 from projections import ContentErased, CustomEvent, Erased, MetadataSet, ToolReturned
 from projections.erasure import why_kept
 from tests.strategies import CREATED, START, a_store, contents, said
+from tests.test_durability import calls_of
 from tests.test_fork import FOREIGN, filled, histories_of_batches
 
 SECRET = "hunter2-correct-horse"
@@ -354,6 +357,148 @@ def test_an_erasure_that_is_cut_short_is_done_again(store, folder, monkeypatch, 
         assert again.verify("s").ok
         assert contents(again.load_session("s")) == ["a", ""]
     assert holding(folder, SECRET) == []
+
+
+def test_what_an_earlier_try_left_in_other_sessions_goes_with_the_next(store, folder, monkeypatch):
+    """It came to one of two: that one is passed over, and the other is not."""
+    spoken(store, SECRET)
+    store.fork("s", new_id="t")
+    done = []
+
+    def cut_short(setting, session_id, *arguments, **options):
+        if done:
+            raise KeyboardInterrupt
+        done.append(session_id)
+        return erase(setting, session_id, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("journal.store.erase", cut_short)
+        with pytest.raises(KeyboardInterrupt):
+            store.erase("s", [2], reason="r")
+    assert holding(folder, SECRET) == ["t.jsonl"]
+
+    assert [each.session_id for each in store.erase("s", [2], reason="r")] == ["t"]
+    assert holding(folder, SECRET) == []
+
+
+def test_a_fork_that_is_made_meanwhile_is_found(store, folder, monkeypatch):
+    """Of a copy that had the content still."""
+    spoken(store, SECRET)
+    store.fork("s", new_id="t")
+
+    def erase_late(setting, session_id, *arguments, **options):
+        if session_id == "t" and not store.load_session("v"):
+            store.fork("t", new_id="v")
+        return erase(setting, session_id, *arguments, **options)
+
+    monkeypatch.setattr("journal.store.erase", erase_late)
+    found = store.erase("s", [2], reason="r")
+
+    assert [each.session_id for each in found] == ["s", "t", "v"]
+    assert holding(folder, SECRET) == []
+
+
+def test_what_is_left_of_a_fork_that_was_killed_goes_too(store, folder, monkeypatch):
+    spoken(store, SECRET)
+
+    def refused(*_):
+        raise OSError(5, os.strerror(5))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store._disk, "rename", refused, raising=False)
+        patch.setattr(store._disk, "unlink", refused, raising=False)
+        with pytest.raises(JournalError):
+            store.fork("s", new_id="t")
+    assert len(holding(folder, SECRET)) == 2
+    store.erase("s", [2], reason="r")
+
+    assert holding(folder, SECRET) == []
+
+
+# For good: a power cut brings nothing back.
+
+
+def at_the_replacement(calls):
+    """What was asked of the disk before the journal was replaced, and after that."""
+    at = next(n for n in range(len(calls)) if calls[n : n + 2] == ["sync", "rename"])
+    return calls[:at], calls[at + 2 :]
+
+
+def test_all_that_is_removed_is_synced_before_the_journal_is_replaced(store, folder, monkeypatch):
+    """Also what is not there: an earlier try may have removed it, and not have come to the sync."""
+    spoken(store, SECRET)
+    quarantine = folder / ".journal" / "quarantine"
+    quarantine.mkdir(parents=True)
+    calls = calls_of(store, monkeypatch)
+    store.erase("s", [2], reason="r")
+
+    before, after = at_the_replacement(calls)
+    assert after[0] == ("sync_folder", str(folder / "sessions"))
+    assert before.count(("sync_folder", str(quarantine))) == 1
+    assert before.index(("sync_folder", str(folder / "sessions"))) > before.index("unlink")
+
+
+def test_who_finds_the_content_gone_syncs_that(store, folder, monkeypatch):
+    """The process that erased it may have been killed between the rename and its sync."""
+    spoken(store, SECRET)
+    store.erase("s", [2], reason="r")
+    with StateStore(folder, durability="os") as again:
+        calls = calls_of(again, monkeypatch)
+        assert again.erase("s", [2], reason="r", dry_run=True) == []
+        assert "sync" not in calls
+        assert again.erase("s", [2], reason="r") == []
+
+        assert calls[calls.index("sync") + 1] == ("sync_folder", str(folder / "sessions"))
+
+
+def test_a_catalog_that_is_removed_stays_removed(store, folder, monkeypatch):
+    """It knows the active seed."""
+    session = Session.with_id("u", "s")
+    session.set_active_seed(SECRET)
+    store.save_session(session)
+    store.list_sessions()
+    assert "catalog.sqlite3" in holding(folder, SECRET) or "catalog.sqlite3-wal" in holding(folder, SECRET)
+    calls = calls_of(store, monkeypatch)
+    store.erase("s", [2], reason="r")
+
+    assert holding(folder, SECRET) == []
+    before, _ = at_the_replacement(calls)
+    removed = max(n for n, call in enumerate(before) if call == "unlink")
+    assert before[removed + 1] == ("sync_folder", str(folder / ".journal"))
+
+
+def test_the_search_index_forgets_for_good(store, folder, monkeypatch):
+    """SQLite does not sync that it emptied its log, where the words stand."""
+    spoken(store, SECRET)
+    assert len(store.search("hunter2")) == 1
+    log = folder / ".journal" / "search.sqlite3-wal"
+    synced = []
+    real = store._disk.sync
+
+    def sync(fd):
+        status = os.fstat(fd)
+        synced.append((status.st_ino, status.st_size))
+        real(fd)
+
+    monkeypatch.setattr(store._disk, "sync", sync)
+    inode = log.stat().st_ino
+    store.erase("s", [2], reason="r")
+
+    assert synced.count((inode, 0)) == 2
+
+
+def test_who_finds_the_content_gone_lets_the_search_index_forget_it(store, folder, monkeypatch):
+    """Somebody may have searched in the old journal until it went, and the process that erased is no more."""
+    spoken(store, SECRET)
+    store.search("hunter2")
+    with monkeypatch.context() as patch:
+        patch.setattr("journal.erase.forget", lambda *_: None)
+        store.erase("s", [2], reason="r")
+    with contextlib.closing(sqlite3.connect(folder / ".journal" / "search.sqlite3")) as index:
+        assert index.execute("select count(*) from record").fetchone() == (1,)
+        assert store.erase("s", [2], reason="r") == []
+
+        assert index.execute("select count(*) from record").fetchone() == (0,)
 
 
 def test_an_erased_message_has_the_time_of_its_record(store):
