@@ -151,7 +151,9 @@ def erased_meanwhile(world: World, random: Random, variant: int) -> None:
         lambda: other.update("s", a_text(random)),
         lambda: other.store.compact(),
     )
-    switches = [variant // 4 + 1, variant // 4 + 1 + random.randrange(1, 20)]
+    # What is erased while a fork is made is erased whole: then the fork goes on.
+    first = variant // 4 + 1
+    switches = [first] if variant % 4 < 2 else [first, first + random.randrange(1, 20)]
     Turns(switches).run(
         (other.disk, acts[variant % 4]),
         (eraser.disk, lambda: eraser.erase("s", 3, secret, meanwhile=True)),
