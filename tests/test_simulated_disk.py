@@ -687,13 +687,13 @@ BROKEN = [
     (no_file_is_synced, "rewinds", 0),
     (a_rewind_is_acknowledged_before_it_is_written, "rewinds", 0),
     (a_fork_is_renamed_before_it_is_synced, "forks", 0),
-    (a_fork_does_not_lock_its_origin, "erased_meanwhile", 36),
-    (what_is_left_of_a_fork_is_the_forks, "killed_fork", 4),
+    (a_fork_does_not_lock_its_origin, "erased_meanwhile", 0),
+    (what_is_left_of_a_fork_is_the_forks, "killed_fork", 5),
     (a_snapshot_outlives_an_erasure, "erasures", 0),
     (the_quarantine_outlives_an_erasure, "erasures", 0),
     (an_erasure_does_not_know_the_forks, "erasures", 4),
     (an_erasure_does_not_sync_what_it_removes, "erasures", 0),
-    (what_is_erased_already_is_taken_to_be_so_on_disk, "killed_erasure", 21),
+    (what_is_erased_already_is_taken_to_be_so_on_disk, "killed_erasure", 0),
 ]
 
 
