@@ -7,6 +7,11 @@ import threading
 from pathlib import Path
 
 import pytest
+from crash.simulate_process import SimulatedStore
+from crash.simulate_turns import Turns
+from crash.simulate_world import STORE, World
+from crash.simulated_disk import SimulatedDisk
+from crash.simulated_volume import File
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -413,6 +418,22 @@ def test_what_is_left_of_a_fork_that_was_killed_goes_too(store, folder, monkeypa
     store.erase("s", [2], reason="r")
 
     assert holding(folder, SECRET) == []
+
+
+@pytest.mark.parametrize("switch", range(3, 40, 3))
+def test_a_fork_beside_an_erasure_never_brings_it_back(switch):
+    """Whichever is first, and whenever the other one gets its turn."""
+    volume = World().volume
+    stores = [SimulatedStore(SimulatedDisk(volume), STORE, durability="os") for _ in range(2)]
+    spoken(stores[0], SECRET)
+    Turns([switch]).run(
+        (stores[0]._disk, lambda: stores[0].fork("s", new_id="t")),
+        (stores[1]._disk, lambda: stores[1].erase("s", [2], reason="r")),
+    )
+    files = [node.data for node in volume.nodes.values() if isinstance(node, File) and node.links]
+
+    assert [data for data in files if SECRET.encode() in data] == []
+    assert contents(stores[0].load_session("t")) == [""]
 
 
 # For good: a power cut brings nothing back.

@@ -150,6 +150,22 @@ def test_a_fork_says_what_its_origin_says_of_content_that_is_gone(batches, data)
         assert is_same(but_the_id(store.load_session("v")), but_the_id(store.load_session("s", at=m)))
 
 
+def test_a_fork_that_is_repaired_proves_its_origin_no_more(store, journal_file):
+    """The chain breaks off among the copies: what follows is appended anew, with other numbers."""
+    filled(store, [[Change(event=said(word), at=START)] for word in "abc"])
+    store.fork("s", new_id="t")
+    damaged = journal_file("t").read_bytes().splitlines(keepends=True)
+    damaged[2] = damaged[2].replace(b'"at":"2', b'"at":"1')  # two bits: one is mended
+    journal_file("t").write_bytes(b"".join(damaged))
+    assert not store.verify("t").ok
+    store.repair("t")
+    report = store.verify("t")
+
+    assert report.findings == []
+    assert any("leaves no proof" in note for note in report.notes)
+    assert contents(store.load_session("t")) == ["a", "c"]
+
+
 def test_a_fork_does_not_vouch_for_content_that_somebody_took_out(store, journal_file):
     """Neither for a record of which none tells, nor for one that says that it was another."""
     filled(store, [[Change(event=said(word), at=START) for word in "ab"]])
