@@ -1013,6 +1013,11 @@ MUTATIONS: list[Mutation] = [
             "        return True",
         ),
         (
+            "no proof past a repair",
+            "        self.is_broken = False",
+            "        self.is_broken = True",
+        ),
+        (
             "forks of forks in a family",
             "            waiting += [*forks.get(each, ()), *([origins[each]] if each in origins else ())]\n",
             "            waiting += forks.get(each, ()) if each == session_id else ()\n",
