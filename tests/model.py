@@ -57,10 +57,8 @@ class Model:
 
 def changed(state, act):
     """A state after one more act."""
-    state = copy.deepcopy(state)
+    state = copy.deepcopy(state) or {"said": [], "answered": [], "metadata": {}, "seed": None}
     match act:
-        case ("create",):
-            state = {"said": [], "answered": [], "metadata": {}, "seed": None}
         case ("become", other):
             state = copy.deepcopy(other)
         case ("say", text):

@@ -436,6 +436,21 @@ def test_a_fork_beside_an_erasure_never_brings_it_back(switch):
     assert contents(stores[0].load_session("t")) == [""]
 
 
+@pytest.mark.parametrize("switch", range(1, 40, 3))
+def test_a_save_beside_an_erasure_is_kept(switch):
+    """Whenever the one gives its turn to the other."""
+    volume = World().volume
+    stores = [SimulatedStore(SimulatedDisk(volume), STORE, durability="os") for _ in range(2)]
+    spoken(stores[0], SECRET)
+    Turns([switch]).run(
+        (stores[0]._disk, lambda: stores[0].erase("s", [2], reason="r")),
+        (stores[1]._disk, lambda: stores[1].append("s", [said("kept")], expected_version=ANY)),
+    )
+
+    assert contents(stores[0].load_session("s")) == ["", "kept"]
+    assert stores[0].verify("s").ok
+
+
 # For good: a power cut brings nothing back.
 
 

@@ -12,7 +12,15 @@ from crash.simulated_disk import SimulatedDisk
 from hypothesis import given
 from hypothesis import strategies as st
 
-from journal import ANY, Change, Session, SessionNotFoundError, StateStore, VersionConflictError
+from journal import (
+    ANY,
+    Change,
+    CorruptRecordError,
+    Session,
+    SessionNotFoundError,
+    StateStore,
+    VersionConflictError,
+)
 from journal.chain import event_bytes
 from journal.rechain import without_content
 from projections import MetadataSet, SessionReplaced, ToolCalled
@@ -257,6 +265,17 @@ def test_a_point_that_is_none_makes_no_fork(store, folder, at):
         store.fork("nobody", new_id="t")
     assert store.session_ids() == ["s"]
     assert store.load_session("s").version == 2
+
+
+def test_damage_that_would_be_copied_makes_no_fork(store, journal_file):
+    """What comes before it can be forked."""
+    filled(store, [[Change(event=said(word), at=START)] for word in ("a", "damaged", "b")])
+    journal_file("s").write_bytes(journal_file("s").read_bytes().replace(b"damaged", b"mangled"))
+
+    for at in (None, 3, 4):
+        with pytest.raises(CorruptRecordError):
+            store.fork("s", at, new_id="t")
+    assert contents(store.fork("s", 2, new_id="t")) == ["a"]
 
 
 def test_a_fork_at_a_moment(store):
