@@ -4,6 +4,7 @@ import contextlib
 import os
 import sqlite3
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -164,6 +165,34 @@ def test_copies_in_forks_go_with_it_and_their_proofs_hold(store, folder):
     assert contents(store.load_session("t")) == ["a", "", "b", "c"]
 
 
+def test_what_a_fork_said_itself_stays(store):
+    """Its records have the numbers of others, and are not copies of them."""
+    spoken(store, "a")
+    store.fork("s", new_id="t")
+    for each in "st":
+        store.append(each, [said(f"of {each}")], expected_version=ANY)
+    found = store.erase("s", [3], reason="r")
+
+    assert [each.session_id for each in found] == ["s"]
+    assert contents(store.load_session("t")) == ["a", "of t"]
+
+
+def test_a_list_knows_of_a_fork_and_of_an_erasure_by_their_marks(store, folder):
+    """Where the folder's time says nothing."""
+    spoken(store, "a")
+    with StateStore(folder, durability="os") as other:
+        past = time.time_ns() - 10**9
+        for act, versions in (
+            (lambda: None, {"s": 2}),
+            (lambda: store.fork("s", new_id="t"), {"s": 2, "t": 2}),
+            (lambda: store.erase("s", [2], reason="r"), {"s": 3, "t": 3}),
+        ):
+            act()
+            os.utime(folder / "sessions", ns=(past, past))
+
+            assert {each.id: each.version for each in other.list_sessions()} == versions
+
+
 def test_another_programs_document_can_be_erased(store, folder, snapshot_file):
     """Whose session it is stays known."""
     store.save_session(Session.with_id("u", "x"))
@@ -249,6 +278,18 @@ def test_a_dry_run_leaves_a_torn_tail_where_it_is(store, folder, journal_file):
     assert store.erase("s", [3], reason="r", dry_run=True)[0].versions == [3]
     assert journal_file("s").read_bytes() == before
     assert not (folder / ".journal" / "quarantine").exists()
+
+
+@pytest.mark.filterwarnings("ignore::journal.JournalWarning")
+def test_a_torn_tail_that_goes_with_an_erasure_is_told_of(store, folder, journal_file):
+    spoken(store, "a", SECRET)
+    with journal_file("s").open("ab") as file:
+        file.write(b'{"v":1,"seq":4,' + SECRET.encode())
+    (erased,) = store.erase("s", [3], reason="r")
+    *_, repaired, told = (record.event for record in store.records("s"))
+
+    assert [repaired.quarantine] == told.quarantine == erased.quarantine
+    assert holding(folder, SECRET) == []
 
 
 @pytest.mark.parametrize("versions", [[1], [2, 1], [9], [0], [-1], [3, 9]])
