@@ -195,10 +195,10 @@ def has_log(disk: Disk, path: str) -> bool:
     return status is not None and status.st_size > 0
 
 
-def remove_database(disk: Disk, path: str) -> None:
+def remove_database(disk: Disk, path: str, *, durable: bool = False) -> None:
     """Remove a derived database, with what SQLite keeps beside it; whoever asks it next makes it anew."""
     for ending in ("", *_BESIDE):
-        disks.remove_file(disk, path + ending, durable=False)
+        disks.remove_file(disk, path + ending, durable=durable)
 
 
 def _is_damage(error: sqlite3.DatabaseError) -> bool:

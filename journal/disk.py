@@ -332,16 +332,19 @@ def chunks(disk: Disk, fd: int, start: int, end: int | None = None) -> Iterator[
         start += len(chunk)
 
 
-def replace_file(disk: Disk, path: str, pieces: Iterable[bytes], *, durable: bool) -> None:
+def replace_file(
+    disk: Disk, path: str, pieces: Iterable[bytes], *, durable: bool, temporary_of: str | None = None
+) -> None:
     """Put a whole new file in the place of `path`: after a crash the old one is there, or the new one.
 
     Unique temporary file in the same folder, write, sync, rename, sync the folder. Without the first
-    sync the rename can outlive the bytes.
+    sync the rename can outlive the bytes. `temporary_of`: the temporary file's name says that it is of this
+    file of the folder, not of `path`.
     """
     folder, name = os.path.split(path)
     make_folders(disk, folder)
     check_file(disk, path)
-    temporary = os.path.join(folder, f".{name}.{secrets.token_hex(8)}.tmp")
+    temporary = os.path.join(folder, f".{temporary_of or name}.{secrets.token_hex(8)}.tmp")
     fd = disk.open(temporary, write=True, create=True, exclusive=True)
     try:
         try:

@@ -3,6 +3,7 @@
 See docs/reference/format.md for what is left of a record.
 """
 
+import contextlib
 import os
 import re
 from collections.abc import Collection, Iterator
@@ -94,8 +95,8 @@ def erase(
     """Erase the content of these records of one session, under its lock; None where there is nothing to do.
 
     `only_ids`: of the records with these numbers, those with these ids: in a fork, the copies. Derived files
-    first, the journal last: after a crash, erase again. Raises SessionNotFoundError, InvalidEventError for a
-    record that must stay, CorruptRecordError, DurabilityError.
+    first, the journal last: after a crash, erase again; what is gone already is passed over. Raises
+    SessionNotFoundError, InvalidEventError for a record that must stay, CorruptRecordError, DurabilityError.
     """
     handle = Handle(setting, session_id)
     log = handle.log
@@ -110,6 +111,9 @@ def erase(
                 state, _ = handle._begin()
             plan = _plan(handle, versions, only_ids)
             if not plan.going:
+                if not dry_run:  # whoever erased it may not have come to the end
+                    log.sync(anyway=True)
+                    forget(setting.disk, setting.layout.search, [session_id])
                 return None
             quarantined = _quarantined(setting, session_id)
             types = [event_type(record.event) for record in plan.going.values()]
@@ -174,7 +178,7 @@ def _plan(handle: Handle, versions: Collection[int], only_ids: Collection[str] |
         if why is None:
             plan.going[record.seq] = record
             plan.content.add(record)
-        elif only_ids is None:
+        elif only_ids is None and not isinstance(record.event, Erased):
             where = f"record {record.seq} of session {handle.session_id!r}"
             raise InvalidEventError(f"{where} cannot be erased: {why}; name others, or delete the session")
     if missing and only_ids is None:
@@ -243,10 +247,14 @@ def _sweep(setting: Setting, handle: Handle, quarantined: Collection[str], types
     temporary = re.compile(rf"\.{re.escape(handle.session_id)}\.jsonl?\.[0-9a-f]+\.tmp")
     left = [each.path for each in disk.entries(layout.sessions) if temporary.fullmatch(each.name)]
     for path in (layout.snapshot(handle.session_id), *quarantined, *left):
-        disks.remove_file(disk, path, durable=True)
+        disks.remove_file(disk, path, durable=False)
+    for folder in (layout.sessions, layout.quarantine):
+        # Where nothing was found, too: whoever removed it may not have come to this.
+        with contextlib.suppress(FileNotFoundError):
+            disk.sync_folder(folder)
     forget(disk, layout.search, [handle.session_id])
     if _IN_THE_CATALOG.intersection(types):
-        remove_database(disk, layout.catalog)
+        remove_database(disk, layout.catalog, durable=True)
 
 
 def _rewritten(handle: Handle, plan: _Plan, batch: list[Pending]) -> Iterator[bytes]:

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from projections.events import ContentErased, Erased, JournalRepaired, Record
+from projections.events import ContentErased, Erased, JournalRepaired, Record, SessionForked
 
 
 class Untold(NamedTuple):
@@ -18,16 +18,23 @@ class Erasures:
     """The records without content that no record names yet, by their ids.
 
     What a record `was` stands in no hash of its own; the record that names it says it, too, and that counts.
+    A fork's first record names those of its copies that only a later record of its origin names.
     """
 
     def __init__(self) -> None:
         self.untold: dict[str, Untold] = {}
+        self._named_before: dict[str, tuple[str | None, int]] = {}
 
     def see(self, record: Record, offset: int) -> None:
         """Take note of the next record of the journal, which stands at this byte."""
         match record.event:
             case Erased(was=was):
                 self.untold[record.id] = Untold(record.seq, offset, was)
+                if record.id in self._named_before:
+                    self._tell(record.id, *self._named_before[record.id])
+            case SessionForked(erased=ids, erased_types=types):
+                for named, said in zip(ids, types, strict=False):
+                    self._named_before[named] = said, record.seq
             case JournalRepaired(erased=ids, erased_types=types):
                 for index, named in enumerate(ids):
                     self._tell(named, types[index] if index < len(types) else None, record.seq)

@@ -278,7 +278,7 @@ class Log(SharedFile):
         self._size, self.rest = end, None
         return path
 
-    def replace(self, pieces: Iterable[bytes], *, durable: bool) -> None:
+    def replace(self, pieces: Iterable[bytes], *, durable: bool, temporary_of: str | None = None) -> None:
         """Put a whole new journal in the place of this one: after a crash there is the one or the other.
 
         A new file, not the old one written over: whoever had read it must notice that what it read is void.
@@ -290,7 +290,7 @@ class Log(SharedFile):
                 self.retract()
 
         self._is_new = False  # what is at the path from now on is not the empty file that was made here
-        disks.replace_file(self.disk, self.path, each(), durable=durable)
+        disks.replace_file(self.disk, self.path, each(), durable=durable, temporary_of=temporary_of)
 
     def remove(self) -> None:
         """Remove the file; for good when this returns, if the log is durable."""

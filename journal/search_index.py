@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
+from journal import disk as disks
 from journal.derived import Transaction, check_files, connect, remove_database
 from journal.disk import Disk
 from journal.reader import Position
@@ -269,7 +270,7 @@ def wipe_log(database: sqlite3.Connection) -> bool:
 
 
 def forget(disk: Disk, path: str, session_ids: Iterable[str]) -> None:
-    """Leave nothing of these sessions in the index's files, whoever works with them.
+    """Leave nothing of these sessions in the index's files, whoever works with them, for good.
 
     Call it when what is to be forgotten is no longer in the journal: the next search reads that again. It
     waits for no session. Where the index cannot be rid of them, it is removed, and made anew.
@@ -287,5 +288,16 @@ def forget(disk: Disk, path: str, session_ids: Iterable[str]) -> None:
             while not wipe_log(database):
                 if time.monotonic() > until:
                     raise sqlite3.OperationalError("a reader does not let go")
+            _sync(disk, f"{path}-wal")
     except sqlite3.Error:
-        remove_database(disk, path)
+        remove_database(disk, path, durable=True)
+
+
+def _sync(disk: Disk, path: str) -> None:
+    """SQLite syncs what it writes, and not that it emptied its log."""
+    with contextlib.suppress(FileNotFoundError):
+        fd = disk.open(path)
+        try:
+            disk.sync(fd)
+        finally:
+            disks.close(disk, fd, path)

@@ -473,9 +473,10 @@ class StateStore:
         """A new session with the same history up to a version or a moment; the other one stays as it is.
 
         The same records with the same numbers, and a first one that says where they are from: `verify`
-        computes the other's chain from them. `new_id` is drawn unless given. Durable as the store is; the
-        whole fork is there, or nothing. Raises SessionNotFoundError for the session or the point,
-        VersionConflictError where there is a session `new_id`, CorruptRecordError, DurabilityError.
+        computes the other's chain from them. `new_id` is drawn unless given. The whole fork is there, or
+        nothing; on disk when this returns, whatever the durability. Raises SessionNotFoundError for the
+        session or the point, VersionConflictError where there is a session `new_id`, CorruptRecordError,
+        DurabilityError.
         """
         chosen = str(uuid.uuid4()) if new_id is None else new_id
         version = None if at is None else self._version_at(session_id, at)
@@ -517,8 +518,8 @@ class StateStore:
         `dry_run`: nothing is changed, and the answer is the same. What programs that run hold in memory, and
         what was copied elsewhere, is out of reach.
 
-        Raises SessionNotFoundError, also for a record that is not there; InvalidEventError for one whose
-        content must stay; CorruptRecordError; DurabilityError: erase again.
+        What is gone already is passed over. Raises SessionNotFoundError, also for a record that is not there;
+        InvalidEventError for one whose content must stay; CorruptRecordError; DurabilityError: erase again.
         """
         return self._erase(session_id, set(versions), reason=reason, by=by, dry_run=dry_run)
 
@@ -546,20 +547,23 @@ class StateStore:
         if not isinstance(reason, str) or not reason.strip():
             raise InvalidEventError("an erasure needs a reason")
         act = self._acting.now()
-        erased = []
-        for each, ids in self._copies_of(session_id, versions).items():
-            found = erase(
-                self._setting,
-                each,
-                versions,
-                reason=reason,
-                by=act.by if by is None else by,
-                cause=act.cause,
-                dry_run=dry_run,
-                only_ids=ids,
-            )
-            erased += [] if found is None else [found]
-        return erased
+        erased: dict[str, Erasure | None] = {}
+        # Until there is no copy that was made meanwhile, of one that had the content still.
+        while copies := {
+            each: ids for each, ids in self._copies_of(session_id, versions).items() if each not in erased
+        }:
+            for each, ids in copies.items():
+                erased[each] = erase(
+                    self._setting,
+                    each,
+                    versions,
+                    reason=reason,
+                    by=act.by if by is None else by,
+                    cause=act.cause,
+                    dry_run=dry_run,
+                    only_ids=ids,
+                )
+        return [each for each in erased.values() if each is not None]
 
     def _copies_of(self, session_id: str, versions: set[int]) -> dict[str, set[str] | None]:
         """The session, and those that share records with it: with the ids of those that are meant."""

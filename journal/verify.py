@@ -204,10 +204,13 @@ def _check_journal(log: Log, snapshot: Snapshot | None, verdict: _Verdict) -> in
                 case JournalRepaired() | SessionAdopted() | ContentErased() | SessionRewound():
                     verdict.note(f"{log.path}, byte {offset}, record {seq}: {_remark(event)}")
                     erasures.see(record, offset)
+                    if lineage is not None and isinstance(event, JournalRepaired):
+                        lineage.is_broken = lineage.is_broken or seq <= lineage.forked.version
                 case Erased():
                     erasures.see(record, offset)
                 case SessionForked() if seq == 1:
                     lineage = Lineage(event)
+                    erasures.see(record, offset)
             if lineage is not None:
                 lineage.see(seq, line)
             good = seq
@@ -260,6 +263,8 @@ def _check_lineage(log: Log, lineage: Lineage, read: int, verdict: _Verdict) -> 
     about = f"forked from session {forked.origin!r} at version {forked.version}"
     if not forked.version:
         verdict.note(f"{log.path}: {about}, another program's file: what came before is not provable.")
+    elif lineage.is_broken:
+        verdict.note(f"{log.path}: {about}; a repair among its copies leaves no proof of that.")
     elif read < forked.version:
         pass  # damage, which is told, stands among the copies
     elif lineage.is_true:

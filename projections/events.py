@@ -173,6 +173,8 @@ class SessionForked(_Event, frozen=True, kw_only=True):
     numbers, ids and digests. So the other's chain can be computed from them:
     `first_chain` is what it was behind record 1, `chain` what it was at `version`. Of the last copied batch
     `cut` records were left out. `document` is the state after the first record, where that was a whole one.
+    `erased`: the ids of copies without content of which only a later record of the other says so, and
+    `erased_types` what they were.
     """
 
     session_id: str
@@ -184,6 +186,8 @@ class SessionForked(_Event, frozen=True, kw_only=True):
     first_chain: str
     cut: Count = 0
     document: SessionDocument | None = None
+    erased: tuple[str, ...] = ()
+    erased_types: tuple[str, ...] = ()
 
 
 class SessionRewound(_Event, frozen=True, kw_only=True):

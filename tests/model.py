@@ -12,12 +12,13 @@ from projections import (
     CustomEvent,
     MetadataSet,
     SessionReplaced,
+    SessionRewound,
     UserMessageAdded,
 )
 from tests.strategies import json_values, texts
 
 NOTE = ("note",)  # a record that does not change the session: a custom event, a repair
-ERASED = ("erased",)  # nor does one that lost its content
+ERASED = ("erased", None)  # one that lost its content, and whose type nobody knows
 lives = itertools.count(1)
 
 
@@ -56,10 +57,8 @@ class Model:
 
 def changed(state, act):
     """A state after one more act."""
-    state = copy.deepcopy(state)
+    state = copy.deepcopy(state) or {"said": [], "answered": [], "metadata": {}, "seed": None}
     match act:
-        case ("create",):
-            state = {"said": [], "answered": [], "metadata": {}, "seed": None}
         case ("become", other):
             state = copy.deepcopy(other)
         case ("say", text):
@@ -70,6 +69,19 @@ def changed(state, act):
             state["metadata"][key] = value
         case ("seed", seed):
             state["seed"] = seed
+        case ("rewind", kept):
+            state["said"] = state["said"][: kept.user_messages_kept]
+            state["said"] += [message.content for message in kept.user_messages]
+            state["answered"] = state["answered"][: kept.agent_responses_kept]
+            state["answered"] += [response.content for response in kept.agent_responses]
+            for key in kept.metadata_removed:
+                state["metadata"].pop(key, None)
+            state["metadata"].update(kept.metadata)
+            state["seed"] = kept.active_seed_id
+        case ("erased", "say"):
+            state["said"].append("")  # its place stays
+        case ("erased", "answer"):
+            state["answered"].append("")
     return state
 
 
@@ -137,6 +149,8 @@ def act_of(event):
             return ("set", event.key, event.value)
         case ActiveSeedSet():
             return ("seed", event.seed_id)
+        case SessionRewound():
+            return ("rewind", event)
         case SessionReplaced():
             return ("become", shown(Session.from_document(event.session)))
         case _:

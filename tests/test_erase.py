@@ -4,14 +4,22 @@ import contextlib
 import json
 import os
 import re
+import sqlite3
 import threading
+import time
 from pathlib import Path
 
 import pytest
+from crash.simulate_process import SimulatedStore
+from crash.simulate_turns import Turns
+from crash.simulate_world import STORE, World
+from crash.simulated_disk import SimulatedDisk
+from crash.simulated_volume import File
 from hypothesis import given
 from hypothesis import strategies as st
 
 from journal import ANY, Change, InvalidEventError, JournalError, Session, SessionNotFoundError, StateStore
+from journal.erase import erase
 from projections import (
     ActiveSeedSet,
     AgentResponseAdded,
@@ -26,6 +34,7 @@ from projections import (
 )
 from projections.erasure import why_kept
 from tests.strategies import CREATED, START, a_store, contents, said
+from tests.test_durability import calls_of
 from tests.test_fork import FOREIGN, filled, histories_of_batches
 
 SECRET = "hunter2-correcthorsebattery"
@@ -231,6 +240,34 @@ def test_copies_in_forks_go_with_it_and_their_proofs_hold(store, folder):
     assert contents(store.load_session("t")) == ["a", "", "b", "c"]
 
 
+def test_what_a_fork_said_itself_stays(store):
+    """Its records have the numbers of others, and are not copies of them."""
+    spoken(store, "a")
+    store.fork("s", new_id="t")
+    for each in "st":
+        store.append(each, [said(f"of {each}")], expected_version=ANY)
+    found = store.erase("s", [3], reason="r")
+
+    assert [each.session_id for each in found] == ["s"]
+    assert contents(store.load_session("t")) == ["a", "of t"]
+
+
+def test_a_list_knows_of_a_fork_and_of_an_erasure_by_their_marks(store, folder):
+    """Where the folder's time says nothing."""
+    spoken(store, "a")
+    with StateStore(folder, durability="os") as other:
+        past = time.time_ns() - 10**9
+        for act, versions in (
+            (lambda: None, {"s": 2}),
+            (lambda: store.fork("s", new_id="t"), {"s": 2, "t": 2}),
+            (lambda: store.erase("s", [2], reason="r"), {"s": 3, "t": 3}),
+        ):
+            act()
+            os.utime(folder / "sessions", ns=(past, past))
+
+            assert {each.id: each.version for each in other.list_sessions()} == versions
+
+
 def test_another_programs_document_can_be_erased(store, folder, snapshot_file):
     """Whose session it is stays known."""
     store.save_session(Session.with_id("u", "x"))
@@ -319,6 +356,18 @@ def test_a_dry_run_leaves_a_torn_tail_where_it_is(store, folder, journal_file):
     assert not (folder / ".journal" / "quarantine").exists()
 
 
+@pytest.mark.filterwarnings("ignore::journal.JournalWarning")
+def test_a_torn_tail_that_goes_with_an_erasure_is_told_of(store, folder, journal_file):
+    spoken(store, "a", SECRET)
+    with journal_file("s").open("ab") as file:
+        file.write(b'{"v":1,"seq":4,' + SECRET.encode())
+    (erased,) = store.erase("s", [3], reason="r")
+    *_, repaired, told = (record.event for record in store.records("s"))
+
+    assert [repaired.quarantine] == told.quarantine == erased.quarantine
+    assert holding(folder, SECRET) == []
+
+
 @pytest.mark.parametrize("versions", [[1], [2, 1], [9], [0], [-1], [3, 9]])
 def test_what_cannot_be_erased_is_refused_before_anything_changes(store, journal_file, versions):
     spoken(store, "a", "b")
@@ -329,13 +378,14 @@ def test_what_cannot_be_erased_is_refused_before_anything_changes(store, journal
     assert journal_file("s").read_bytes() == before
 
 
-def test_what_is_erased_already_and_what_tells_of_it_stay(store):
+def test_what_is_erased_already_is_passed_over_and_what_tells_of_it_stays(store):
     spoken(store, "a")
     store.erase("s", [2], reason="r")
 
-    for version in (2, 3):
-        with pytest.raises(InvalidEventError, match="cannot be erased"):
-            store.erase("s", [version], reason="r")
+    assert store.erase("s", [2], reason="r") == []
+    assert store.load_session("s").version == 3
+    with pytest.raises(InvalidEventError, match="cannot be erased"):
+        store.erase("s", [3], reason="r")
     with pytest.raises(SessionNotFoundError):
         store.erase("nobody", [1], reason="r")
     with pytest.raises(InvalidEventError, match="reason"):
@@ -430,6 +480,179 @@ def test_an_erasure_that_is_cut_short_is_done_again(store, folder, monkeypatch, 
         assert again.verify("s").ok
         assert contents(again.load_session("s")) == ["a", ""]
     assert holding(folder, SECRET) == []
+
+
+def test_what_an_earlier_try_left_in_other_sessions_goes_with_the_next(store, folder, monkeypatch):
+    """It came to one of two: that one is passed over, and the other is not."""
+    spoken(store, SECRET)
+    store.fork("s", new_id="t")
+    done = []
+
+    def cut_short(setting, session_id, *arguments, **options):
+        if done:
+            raise KeyboardInterrupt
+        done.append(session_id)
+        return erase(setting, session_id, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("journal.store.erase", cut_short)
+        with pytest.raises(KeyboardInterrupt):
+            store.erase("s", [2], reason="r")
+    assert holding(folder, SECRET) == ["t.jsonl"]
+
+    assert [each.session_id for each in store.erase("s", [2], reason="r")] == ["t"]
+    assert holding(folder, SECRET) == []
+
+
+def test_a_fork_that_is_made_meanwhile_is_found(store, folder, monkeypatch):
+    """Of a copy that had the content still."""
+    spoken(store, SECRET)
+    store.fork("s", new_id="t")
+
+    def erase_late(setting, session_id, *arguments, **options):
+        if session_id == "t" and not store.load_session("v"):
+            store.fork("t", new_id="v")
+        return erase(setting, session_id, *arguments, **options)
+
+    monkeypatch.setattr("journal.store.erase", erase_late)
+    found = store.erase("s", [2], reason="r")
+
+    assert [each.session_id for each in found] == ["s", "t", "v"]
+    assert holding(folder, SECRET) == []
+
+
+def test_what_is_left_of_a_fork_that_was_killed_goes_too(store, folder, monkeypatch):
+    spoken(store, SECRET)
+
+    def refused(*_):
+        raise OSError(5, os.strerror(5))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store._disk, "rename", refused, raising=False)
+        patch.setattr(store._disk, "unlink", refused, raising=False)
+        with pytest.raises(JournalError):
+            store.fork("s", new_id="t")
+    assert len(holding(folder, SECRET)) == 2
+    store.erase("s", [2], reason="r")
+
+    assert holding(folder, SECRET) == []
+
+
+@pytest.mark.parametrize("switch", range(3, 40, 3))
+def test_a_fork_beside_an_erasure_never_brings_it_back(switch):
+    """Whichever is first, and whenever the other one gets its turn."""
+    volume = World().volume
+    stores = [SimulatedStore(SimulatedDisk(volume), STORE, durability="os") for _ in range(2)]
+    spoken(stores[0], SECRET)
+    Turns([switch]).run(
+        (stores[0]._disk, lambda: stores[0].fork("s", new_id="t")),
+        (stores[1]._disk, lambda: stores[1].erase("s", [2], reason="r")),
+    )
+    files = [node.data for node in volume.nodes.values() if isinstance(node, File) and node.links]
+
+    assert [data for data in files if SECRET.encode() in data] == []
+    assert contents(stores[0].load_session("t")) == [""]
+
+
+@pytest.mark.parametrize("switch", range(1, 40, 3))
+def test_a_save_beside_an_erasure_is_kept(switch):
+    """Whenever the one gives its turn to the other."""
+    volume = World().volume
+    stores = [SimulatedStore(SimulatedDisk(volume), STORE, durability="os") for _ in range(2)]
+    spoken(stores[0], SECRET)
+    Turns([switch]).run(
+        (stores[0]._disk, lambda: stores[0].erase("s", [2], reason="r")),
+        (stores[1]._disk, lambda: stores[1].append("s", [said("kept")], expected_version=ANY)),
+    )
+
+    assert contents(stores[0].load_session("s")) == ["", "kept"]
+    assert stores[0].verify("s").ok
+
+
+# For good: a power cut brings nothing back.
+
+
+def at_the_replacement(calls):
+    """What was asked of the disk before the journal was replaced, and after that."""
+    at = next(n for n in range(len(calls)) if calls[n : n + 2] == ["sync", "rename"])
+    return calls[:at], calls[at + 2 :]
+
+
+def test_all_that_is_removed_is_synced_before_the_journal_is_replaced(store, folder, monkeypatch):
+    """Also what is not there: an earlier try may have removed it, and not have come to the sync."""
+    spoken(store, SECRET)
+    quarantine = folder / ".journal" / "quarantine"
+    quarantine.mkdir(parents=True)
+    calls = calls_of(store, monkeypatch)
+    store.erase("s", [2], reason="r")
+
+    before, after = at_the_replacement(calls)
+    assert after[0] == ("sync_folder", str(folder / "sessions"))
+    assert before.count(("sync_folder", str(quarantine))) == 1
+    assert before.index(("sync_folder", str(folder / "sessions"))) > before.index("unlink")
+
+
+def test_who_finds_the_content_gone_syncs_that(store, folder, monkeypatch):
+    """The process that erased it may have been killed between the rename and its sync."""
+    spoken(store, SECRET)
+    store.erase("s", [2], reason="r")
+    with StateStore(folder, durability="os") as again:
+        calls = calls_of(again, monkeypatch)
+        assert again.erase("s", [2], reason="r", dry_run=True) == []
+        assert "sync" not in calls
+        assert again.erase("s", [2], reason="r") == []
+
+        assert calls[calls.index("sync") + 1] == ("sync_folder", str(folder / "sessions"))
+
+
+def test_a_catalog_that_is_removed_stays_removed(store, folder, monkeypatch):
+    """It knows the active seed."""
+    session = Session.with_id("u", "s")
+    session.set_active_seed(SECRET)
+    store.save_session(session)
+    store.list_sessions()
+    assert "catalog.sqlite3" in holding(folder, SECRET) or "catalog.sqlite3-wal" in holding(folder, SECRET)
+    calls = calls_of(store, monkeypatch)
+    store.erase("s", [2], reason="r")
+
+    assert holding(folder, SECRET) == []
+    before, _ = at_the_replacement(calls)
+    removed = max(n for n, call in enumerate(before) if call == "unlink")
+    assert before[removed + 1] == ("sync_folder", str(folder / ".journal"))
+
+
+def test_the_search_index_forgets_for_good(store, folder, monkeypatch):
+    """SQLite does not sync that it emptied its log, where the words stand."""
+    spoken(store, SECRET)
+    assert len(store.search("hunter2")) == 1
+    log = folder / ".journal" / "search.sqlite3-wal"
+    synced = []
+    real = store._disk.sync
+
+    def sync(fd):
+        status = os.fstat(fd)
+        synced.append((status.st_ino, status.st_size))
+        real(fd)
+
+    monkeypatch.setattr(store._disk, "sync", sync)
+    inode = log.stat().st_ino
+    store.erase("s", [2], reason="r")
+
+    assert synced.count((inode, 0)) == 2
+
+
+def test_who_finds_the_content_gone_lets_the_search_index_forget_it(store, folder, monkeypatch):
+    """Somebody may have searched in the old journal until it went, and the process that erased is no more."""
+    spoken(store, SECRET)
+    store.search("hunter2")
+    with monkeypatch.context() as patch:
+        patch.setattr("journal.erase.forget", lambda *_: None)
+        store.erase("s", [2], reason="r")
+    with contextlib.closing(sqlite3.connect(folder / ".journal" / "search.sqlite3")) as index:
+        assert index.execute("select count(*) from record").fetchone() == (1,)
+        assert store.erase("s", [2], reason="r") == []
+
+        assert index.execute("select count(*) from record").fetchone() == (0,)
 
 
 def test_an_erased_message_has_the_time_of_its_record(store):

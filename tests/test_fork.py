@@ -5,15 +5,30 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from crash.forging import SAID, forged
+from crash.simulate_process import SimulatedStore
+from crash.simulate_turns import Turns
+from crash.simulate_world import STORE, World
+from crash.simulated_disk import SimulatedDisk
 from hypothesis import given
 from hypothesis import strategies as st
 
-from journal import ANY, Change, Session, SessionNotFoundError, StateStore, VersionConflictError
+from journal import (
+    ANY,
+    Change,
+    CorruptRecordError,
+    Session,
+    SessionNotFoundError,
+    StateStore,
+    VersionConflictError,
+)
 from journal.chain import event_bytes
+from journal.rechain import without_content
 from projections import MetadataSet, SessionReplaced, ToolCalled
 from projections.difference import is_same
+from projections.erasure import why_kept
 from tests.model import acts, do
 from tests.strategies import CREATED, START, a_store, changes, contents, said, some
+from tests.test_durability import calls_of
 
 FOREIGN = {
     "id": "f",
@@ -124,6 +139,96 @@ def test_copies_that_are_not_the_origins_are_found(store, journal_file):
     assert not report.ok
 
 
+@some
+@given(histories_of_batches(), st.data())
+def test_a_fork_says_what_its_origin_says_of_content_that_is_gone(batches, data):
+    """Also where the record that says so comes behind the fork's point; a fork of the fork says it, too."""
+    with a_store() as store:
+        filled(store, batches)
+        possible = [each.seq for each in store.records("s") if why_kept(each.event) is None]
+        if not possible:
+            return
+        store.erase("s", data.draw(st.sets(st.sampled_from(possible), min_size=1)), reason="r")
+        n = data.draw(st.integers(1, store.load_session("s").version))
+        m = data.draw(st.integers(1, n))
+        store.fork("s", n, new_id="t")
+        store.fork("t", m, new_id="v")
+
+        assert store.verify().findings == []
+        assert is_same(but_the_id(store.load_session("v")), but_the_id(store.load_session("s", at=m)))
+
+
+def test_a_fork_that_is_repaired_proves_its_origin_no_more(store, journal_file):
+    """The chain breaks off among the copies: what follows is appended anew, with other numbers."""
+    filled(store, [[Change(event=said(word), at=START)] for word in "abc"])
+    store.fork("s", new_id="t")
+    damaged = journal_file("t").read_bytes().splitlines(keepends=True)
+    damaged[2] = damaged[2].replace(b'"at":"2', b'"at":"1')  # two bits: one is mended
+    journal_file("t").write_bytes(b"".join(damaged))
+    assert not store.verify("t").ok
+    store.repair("t")
+    report = store.verify("t")
+
+    assert report.findings == []
+    assert any("leaves no proof" in note for note in report.notes)
+    assert contents(store.load_session("t")) == ["a", "c"]
+
+
+def test_a_fork_does_not_vouch_for_content_that_somebody_took_out(store, journal_file):
+    """Neither for a record of which none tells, nor for one that says that it was another."""
+    filled(store, [[Change(event=said(word), at=START) for word in "ab"]])
+    lines = journal_file("s").read_bytes().splitlines()
+    lines[1] = without_content(lines[1], "user_message_added")
+    journal_file("s").write_bytes(b"".join(line + b"\n" for line in lines))
+    store.fork("s", 2, new_id="t")
+
+    assert store.verify("s").kinds == store.verify("t").kinds == ["erased_record"]
+    store.repair("s")
+    store.fork("s", 2, new_id="v")
+    assert store.verify("v").ok
+    lines = journal_file("v").read_bytes().replace(b'"was":"user_message', b'"was":"agent_response')
+    journal_file("v").write_bytes(lines)
+    assert store.verify("v").kinds == ["erased_record"]
+
+
+def test_a_fork_is_on_disk_with_what_it_is_a_copy_of(store, folder, monkeypatch):
+    """Whatever the durability: half of one could not be what it says, nor go on from what is lost."""
+    filled(store, [[Change(event=said("a"), at=START)]])
+    calls = calls_of(store, monkeypatch)
+    store.fork("s", new_id="t")
+
+    in_sessions = ("sync_folder", str(folder / "sessions"))
+    assert calls[:2] == ["sync", in_sessions]
+    assert [call for call in calls[2:] if isinstance(call, str)][-2:] == ["sync", "rename"]
+    assert in_sessions in calls[calls.index("rename") :]
+
+
+@pytest.mark.parametrize("switch", range(1, 30, 2))
+def test_no_two_forks_wait_for_each_other(switch):
+    """Each has the session that the other one wants to write."""
+    volume = World().volume
+    stores = [SimulatedStore(SimulatedDisk(volume), STORE, durability="os") for _ in range(2)]
+    for each in "st":
+        stores[0].save_session(Session.with_id("u", each))
+    refused = []
+
+    def fork(number):
+        with pytest.raises(VersionConflictError):
+            stores[number].fork("st"[number], new_id="ts"[number])
+        refused.append(number)
+
+    Turns([switch]).run(*((stores[n]._disk, lambda n=n: fork(n)) for n in range(2)))
+
+    assert sorted(refused) == [0, 1]
+
+
+def test_a_fork_of_nothing_makes_nothing(folder):
+    with StateStore(folder) as store, pytest.raises(SessionNotFoundError):
+        store.fork("nobody", new_id="t")
+
+    assert not folder.exists()
+
+
 def test_a_fork_goes_its_own_way(store):
     session = store.get_or_create_session("u", "s")
     session.add_user_message("a")
@@ -160,6 +265,17 @@ def test_a_point_that_is_none_makes_no_fork(store, folder, at):
         store.fork("nobody", new_id="t")
     assert store.session_ids() == ["s"]
     assert store.load_session("s").version == 2
+
+
+def test_damage_that_would_be_copied_makes_no_fork(store, journal_file):
+    """What comes before it can be forked."""
+    filled(store, [[Change(event=said(word), at=START)] for word in ("a", "damaged", "b")])
+    journal_file("s").write_bytes(journal_file("s").read_bytes().replace(b"damaged", b"mangled"))
+
+    for at in (None, 3, 4):
+        with pytest.raises(CorruptRecordError):
+            store.fork("s", at, new_id="t")
+    assert contents(store.fork("s", 2, new_id="t")) == ["a"]
 
 
 def test_a_fork_at_a_moment(store):

@@ -600,6 +600,67 @@ def marks_that_a_crash_garbled_stay(monkeypatch):
     monkeypatch.setattr(Marks, "_set_aside", lambda self: None)
 
 
+def a_fork_is_renamed_before_it_is_synced(monkeypatch):
+    real = Log.replace
+    monkeypatch.setattr(
+        Log, "replace", lambda self, pieces, *, durable, temporary_of=None: real(self, pieces, durable=False)
+    )
+
+
+def a_fork_does_not_lock_its_origin(monkeypatch):
+    @contextlib.contextmanager
+    def both(setting, source, new):
+        with new.exclusive:
+            yield
+
+    monkeypatch.setattr("journal.fork._both", both)
+
+
+def what_is_left_of_a_fork_is_the_forks(monkeypatch):
+    real = Log.replace
+    monkeypatch.setattr(
+        Log,
+        "replace",
+        lambda self, pieces, *, durable, temporary_of=None: real(self, pieces, durable=durable),
+    )
+
+
+def a_snapshot_outlives_an_erasure(monkeypatch):
+    real = journal_handle.disks.remove_file
+    monkeypatch.setattr(
+        "journal.erase.disks.remove_file",
+        lambda disk, path, **how: path.endswith(".json") or real(disk, path, **how),
+    )
+
+
+def the_quarantine_outlives_an_erasure(monkeypatch):
+    monkeypatch.setattr("journal.erase._quarantined", lambda setting, session_id: [])
+
+
+def an_erasure_does_not_know_the_forks(monkeypatch):
+    monkeypatch.setattr("journal.store.family", lambda origins, session_id: {session_id})
+
+
+def an_erasure_does_not_sync_what_it_removes(monkeypatch):
+    real = SimulatedDisk.sync_folder
+
+    def sync_folder(self, path):
+        if not path.endswith("quarantine"):
+            real(self, path)
+
+    monkeypatch.setattr(SimulatedDisk, "sync_folder", sync_folder)
+
+
+def what_is_erased_already_is_taken_to_be_so_on_disk(monkeypatch):
+    real = Log.sync
+    monkeypatch.setattr(Log, "sync", lambda self, *, anyway=False: None if anyway else real(self))
+
+
+def a_rewind_is_acknowledged_before_it_is_written(monkeypatch):
+    rewind = lambda self, to, expected, **by: self.log.version + 1  # noqa: E731
+    monkeypatch.setattr(journal_handle.Handle, "rewind", rewind)
+
+
 BROKEN = [
     (no_file_is_synced, "batches", 0),
     (no_file_is_synced, "documents", 0),
@@ -623,6 +684,16 @@ BROKEN = [
     (a_failed_sync_is_tried_again, "failed_sync", range(4)),
     (what_a_failed_sync_left_in_memory_is_read, "failed_sync", range(12)),
     (marks_that_a_crash_garbled_stay, "first_save", 0),
+    (no_file_is_synced, "rewinds", 0),
+    (a_rewind_is_acknowledged_before_it_is_written, "rewinds", 0),
+    (a_fork_is_renamed_before_it_is_synced, "forks", 0),
+    (a_fork_does_not_lock_its_origin, "erased_meanwhile", 0),
+    (what_is_left_of_a_fork_is_the_forks, "killed_fork", 5),
+    (a_snapshot_outlives_an_erasure, "erasures", 0),
+    (the_quarantine_outlives_an_erasure, "erasures", 0),
+    (an_erasure_does_not_know_the_forks, "erasures", 4),
+    (an_erasure_does_not_sync_what_it_removes, "erasures", 0),
+    (what_is_erased_already_is_taken_to_be_so_on_disk, "killed_erasure", 0),
 ]
 
 

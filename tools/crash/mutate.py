@@ -1,7 +1,7 @@
 """Take one sync, lock, check or rename out of the engine at a time, and see which test notices.
 
 The list is mutations.py. Each is tried on a copy of the project; a mutation that no test notices is a breach,
-and so is one that no longer applies.
+and so is one that no longer applies. `python tools/crash/mutate.py journal/fork.py` tries those of a file.
 """
 
 import os
@@ -10,8 +10,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from crash.campaign import Campaign
 from crash.mutations import MUTATIONS, Mutation
@@ -34,17 +38,28 @@ LIKELY = [
     "test_simulated_disk",
     "test_concurrency",
 ]
+# What looks closest at a file, where that is not the test of its name.
+CLOSEST = {
+    "rechain": "fork",
+    "lineage": "fork",
+    "erasures": "erase",
+    "sealing": "seal",
+    "merkle": "proof",
+    "trail": "follow",
+    "search_index": "search",
+    "indexing": "search",
+}
 # A mutation may make the engine wait for ever; that is noticed, too. So long no test is silent otherwise.
 PATIENCE_SECONDS = 180
 
 
-def run(campaign: Campaign) -> None:
+def run(campaign: Campaign, mutations: list[Mutation] = MUTATIONS) -> None:
     """A unit is a mutation; by default all of them, two at a time. Prints a table as it goes."""
     if (test := _first_failure(_copy(campaign.folder / "as-it-is"))) is not None:
         campaign.breach(f"{test} fails though nothing is taken out: nothing can be told from the tests")
         return
     print("| what is taken out | of | noticed by |\n|---|---|---|", flush=True)
-    chosen = [mutation for mutation, _ in zip(MUTATIONS, campaign.units(), strict=False)]
+    chosen = [mutation for mutation, _ in zip(mutations, campaign.units(), strict=False)]
     with ThreadPoolExecutor(os.cpu_count() or 1) as threads:
         for mutation, test in zip(
             chosen, threads.map(lambda each: _noticed(campaign, each), chosen), strict=True
@@ -66,7 +81,7 @@ def _noticed(campaign: Campaign, mutation: Mutation) -> str | None:
         return None
     file.write_text(text.replace(mutation.before, mutation.after))
     try:
-        return _first_failure(folder)
+        return _first_failure(folder, mutation.path)
     finally:
         shutil.rmtree(folder)
 
@@ -77,9 +92,12 @@ def _copy(folder: Path) -> Path:
     return shutil.copytree(ROOT, folder, ignore=made)
 
 
-def _first_failure(folder: Path) -> str | None:
-    """The first test that fails in a copy of the project."""
+def _first_failure(folder: Path, path: str = "") -> str | None:
+    """The first test that fails in a copy of the project in which this file was changed."""
+    closest = f"tests/test_{CLOSEST.get(Path(path).stem, Path(path).stem)}.py"
     likely = [f"tests/{name}.py" for name in LIKELY]
+    if (folder / closest).exists():
+        likely = [closest, *(each for each in likely if each != closest)]
     others = sorted(str(path.relative_to(folder)) for path in (folder / "tests").glob("test_*.py"))
     return _run(folder, likely) or _run(folder, [each for each in others if each not in likely])
 
@@ -110,3 +128,17 @@ def _run(folder: Path, tests: list[str]) -> str | None:
     if failed:
         return failed[0].removeprefix("tests/")
     return f"{lines[-1].split()[0].removeprefix('tests/')}, which ends no more"
+
+
+def main() -> int:
+    """Try the mutations of some files."""
+    chosen = [mutation for mutation in MUTATIONS if mutation.path in sys.argv[1:]]
+    with tempfile.TemporaryDirectory(prefix="journal-mutate-") as folder:
+        campaign = Campaign(seed=0, count=None, seconds=float("inf"), folder=Path(folder))
+        run(campaign, chosen)
+    print(*campaign.breaches, f"{campaign.figures['noticed']} of {len(chosen)} noticed", sep="\n")
+    return 1 if campaign.breaches or not chosen else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

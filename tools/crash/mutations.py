@@ -108,6 +108,11 @@ MUTATIONS: list[Mutation] = [
             "        disks.remove_file(self.disk, self.path, durable=self.durable)\n",
             "        disks.remove_file(self.disk, self.path, durable=False)\n",
         ),
+        (
+            "telling others that a journal is replaced",
+            "            if self.size():\n                self.retract()\n",
+            "",
+        ),
         ("telling others that a file goes", "        self.disk.truncate(self.fd, self.size() + 1)\n", ""),
         (
             "the lock of a writer",
@@ -479,8 +484,8 @@ MUTATIONS: list[Mutation] = [
         ("noticing that a lent list was edited", "            and not state._user_messages.edited\n", ""),
         (
             "a list's waiting for a writer",
-            "        with self.log.existing:\n            state = self.read()\n            if state is None:\n                return None\n            return summarize",
-            "        with self.log.using:\n            state = self.read()\n            if state is None:\n                return None\n            return summarize",
+            "        with self.log.existing:\n            state = self.read()\n            if state is None:\n                return None\n            if self._adopting",
+            "        with self.log.using:\n            state = self.read()\n            if state is None:\n                return None\n            if self._adopting",
         ),
         (
             "the lock of a compaction",
@@ -497,8 +502,8 @@ MUTATIONS: list[Mutation] = [
         "journal/history.py",
         (
             "comparing the session that a journal holds",
-            "        if not belongs(record, log.session_id):\n",
-            "        if False:\n",
+            "    if not belongs(record, log.session_id):\n",
+            "    if False:\n",
         ),
     ),
     *_of(
@@ -666,7 +671,6 @@ MUTATIONS: list[Mutation] = [
     ),
     *_of(
         "journal/repair.py",
-        ("telling others that a journal is replaced", "    log.retract()\n", ""),
         (
             "the sync of a mended journal",
             "_mended(log, salvage, before, behind), durable=True)",
@@ -771,6 +775,482 @@ MUTATIONS: list[Mutation] = [
         ),
     ),
     *_of(
+        "journal/fork.py",
+        (
+            "the lock of what is forked",
+            "            locks.enter_context(new.exclusive if log is new else log.existing)\n",
+            "            log is new and locks.enter_context(new.exclusive)\n",
+        ),
+        (
+            "one order of the locks of a fork",
+            "key=lambda log: log.path):",
+            "key=lambda log: log is new):",
+        ),
+        (
+            "the sync of what is forked",
+            "            source.sync(anyway=True)\n",
+            "            pass\n",
+        ),
+        (
+            "the sync of a fork",
+            "lines, durable=True, temporary_of",
+            "lines, durable=setting.durable, temporary_of",
+        ),
+        (
+            "naming what a killed fork leaves after its origin",
+            ", temporary_of=os.path.basename(source.path))",
+            ")",
+        ),
+        (
+            "looking whether the fork's id is taken",
+            "            if state.id:\n                raise",
+            "            if False:\n                raise",
+        ),
+        ("the mark before a fork", "            setting.mark(new_id)\n", "            pass\n"),
+        (
+            "refusing a version that is yet to come",
+            "    if version is not None and seq < version:\n        raise",
+            "    if False:\n        raise",
+        ),
+        (
+            "copying a record's id to the fork's first",
+            "id=origin.record_id or None)",
+            "id=None)",
+        ),
+        (
+            "counting what was cut from the last batch",
+            "extra=-forked.cut if is_cut else 0)",
+            "extra=0)",
+        ),
+        (
+            "telling the batch that was cut from those before it",
+            "            is_cut = seq + records_to_come(copied) > forked.version\n",
+            "            is_cut = True\n",
+        ),
+        (
+            "counting the first batch's rest",
+            "    return _Origin(forked, more - cut if 1 + more >= seq else more, record.id)",
+            "    return _Origin(forked, more, record.id)",
+        ),
+        (
+            "telling of copies that lost their content",
+            "    erased = _told_elsewhere(source, seq) if has_erased else {}\n",
+            "    erased = {}\n",
+        ),
+        (
+            "vouching only for content that the origin says is gone",
+            " if each not in there.untold}",
+            "}",
+        ),
+        (
+            "keeping a state that the origin begins with",
+            "        document=None if is_plain else state.to_document(),\n        erased",
+            "        document=None,\n        erased",
+        ),
+        (
+            "making nothing for a fork of nothing",
+            "        raise SessionNotFoundError(source.session_id)  # before",
+            "        pass  # before",
+        ),
+        (
+            "damage among what is copied",
+            "    if isinstance(log.rest, CorruptRecordError):\n        raise log.rest\n",
+            "",
+        ),
+    ),
+    *_of(
+        "journal/erase.py",
+        (
+            "the lock of an erasure",
+            "        with log.existing:\n            if log.fd is not None:\n                _refuse",
+            "        with log.using:\n            log._open(create=False)\n            if log.fd is not None:\n                _refuse",
+        ),
+        (
+            "the sync of an erased journal",
+            "            log.replace(_rewritten(handle, plan, batch), durable=True)\n",
+            "            log.replace(_rewritten(handle, plan, batch), durable=setting.durable)\n",
+        ),
+        (
+            "the sync of what was erased before",
+            "                    log.sync(anyway=True)\n",
+            "                    pass\n",
+        ),
+        (
+            "forgetting what was erased before",
+            "                    forget(setting.disk, setting.layout.search, [session_id])\n                return",
+            "                return",
+        ),
+        (
+            "removing the snapshot of an erased session",
+            "    for path in (layout.snapshot(handle.session_id), *quarantined, *left):",
+            "    for path in (*quarantined, *left):",
+        ),
+        (
+            "removing what is in quarantine of it",
+            "    for path in (layout.snapshot(handle.session_id), *quarantined, *left):",
+            "    for path in (layout.snapshot(handle.session_id), *left):",
+        ),
+        (
+            "removing what crashed writers left of it",
+            "    for path in (layout.snapshot(handle.session_id), *quarantined, *left):",
+            "    for path in (layout.snapshot(handle.session_id), *quarantined):",
+        ),
+        (
+            "the sync of what an erasure removes",
+            "            disk.sync_folder(folder)\n",
+            "            pass\n",
+        ),
+        (
+            "the sync of the quarantine",
+            "    for folder in (layout.sessions, layout.quarantine):",
+            "    for folder in (layout.sessions,):",
+        ),
+        (
+            "the sync of a removed catalog",
+            "        remove_database(disk, layout.catalog, durable=True)\n",
+            "        remove_database(disk, layout.catalog)\n",
+        ),
+        (
+            "removing the catalog",
+            "        remove_database(disk, layout.catalog, durable=True)\n",
+            "        pass\n",
+        ),
+        (
+            "removing before the journal is replaced",
+            "            _sweep(setting, handle, quarantined, types)\n            log.replace(_rewritten(handle, plan, batch), durable=True)\n",
+            "            log.replace(_rewritten(handle, plan, batch), durable=True)\n            _sweep(setting, handle, quarantined, types)\n",
+        ),
+        (
+            "forgetting the words of an erased session",
+            "    forget(disk, layout.search, [handle.session_id])\n",
+            "",
+        ),
+        (
+            "forgetting them again when the journal is replaced",
+            "            # Again: somebody may have searched in the old journal meanwhile.\n            forget(setting.disk, setting.layout.search, [session_id])\n",
+            "",
+        ),
+        ("the mark before an erasure", "            setting.mark(session_id)\n", "            pass\n"),
+        (
+            "finding what repeats the content",
+            "        if record.seq not in plan.going and plan.content.is_repeated_by(record):\n",
+            "        if False:\n",
+        ),
+        (
+            "bringing back what goes with a whole state",
+            "[Change(event=event, at=utc_now()), *_restoring(handle, plan, state)]",
+            "[Change(event=event, at=utc_now())]",
+        ),
+        (
+            "passing over what is gone already",
+            " and not isinstance(record.event, Erased):",
+            ":",
+        ),
+        (
+            "refusing what must stay",
+            '            raise InvalidEventError(f"{where} cannot be erased: {why}; name others, or delete the session")\n',
+            "            pass\n",
+        ),
+        (
+            "comparing the ids in copies",
+            "        if only_ids is not None and record.id not in only_ids:\n            continue\n",
+            "",
+        ),
+        (
+            "refusing another program's snapshot",
+            "    if snapshot is not None and is_foreign(setting.disk, handle.log, snapshot):\n        raise",
+            "    if False:\n        raise",
+        ),
+        (
+            "cutting a torn tail before an erasure",
+            "                state, _ = handle._begin()\n",
+            "                pass\n",
+        ),
+        (
+            "looking whether the quarantine of an erasure is a link",
+            "    disks.check_folders(disk, layout.base, layout.quarantine)\n",
+            "",
+        ),
+    ),
+    *_of(
+        "journal/rechain.py",
+        (
+            "chaining a copy behind the one before it",
+            "    chain = chain_behind(previous, header)\n    return header",
+            "    chain = rest[:43]\n    return header",
+        ),
+        (
+            "a copy's place in its batch",
+            "    header = with_more(header, extra)\n",
+            "",
+        ),
+        (
+            "the chain of an erased record",
+            "        *(header, _CHAIN, rest[:43]),\n",
+            '        *(header, _CHAIN, chain_behind(b"", header)),\n',
+        ),
+        (
+            "a last record that says nothing of a batch",
+            '(b\',"more":%d\' % more if more else b"")',
+            "b',\"more\":%d' % more",
+        ),
+    ),
+    *_of(
+        "journal/lineage.py",
+        (
+            "computing each link of the origin's chain",
+            "        if 1 < seq <= forked.version:",
+            "        if 2 < seq <= forked.version:",
+        ),
+        (
+            "the cut batch in the origin's chain",
+            "forked.cut if is_last else 0)",
+            "0)",
+        ),
+        (
+            "comparing the origin's chain",
+            "        return self._chain.decode() == self.forked.chain",
+            "        return True",
+        ),
+        (
+            "no proof past a repair",
+            "        self.is_broken = False",
+            "        self.is_broken = True",
+        ),
+        (
+            "forks of forks in a family",
+            "            waiting += [*forks.get(each, ()), *([origins[each]] if each in origins else ())]\n",
+            "            waiting += forks.get(each, ()) if each == session_id else ()\n",
+        ),
+        (
+            "the origin in a family",
+            ", *([origins[each]] if each in origins else ())]",
+            "]",
+        ),
+    ),
+    *_of(
+        "journal/erasures.py",
+        (
+            "comparing what an erased record was",
+            "        if was is None or was == untold.was:",
+            "        if True:",
+        ),
+        (
+            "what a fork's first record says of erased copies",
+            "                if record.id in self._named_before:\n",
+            "                if False:\n",
+        ),
+    ),
+    *_of(
+        "journal/seal.py",
+        (
+            "checking a seal's signature",
+            "    signers = open_note(note, keys).signers\n",
+            "    signers = tuple(key.name for key in keys)\n",
+        ),
+        (
+            "comparing a seal with what its heads say",
+            "        if statement.text() != text or statement.rest().encode() != data[len(note) :]:",
+            "        if False:",
+        ),
+        (
+            "each session once, in order",
+            "    if not heads or ids != sorted(set(ids)):",
+            "    if not heads:",
+        ),
+        (
+            "telling an older seal by its time",
+            "        if after is not None and self.at <= after:",
+            "        if False:",
+        ),
+        ("telling an older seal by a version", "            if sealed < version:", "            if False:"),
+        ("the longest seal", "    if len(data) > MAX_SEAL_BYTES:", "    if False:"),
+    ),
+    *_of(
+        "journal/sealing.py",
+        ("the sync of what is sealed", "        log.sync(anyway=True)\n", "        pass\n"),
+        (
+            "sealing only what is whole",
+            "    if not report.ok:\n        return report.findings",
+            "    if False:\n        return report.findings",
+        ),
+        (
+            "noticing a cut tail",
+            "        if report.version < head.version:",
+            "        if False:",
+        ),
+        (
+            "comparing the sealed chain",
+            "        if self._chain_at(head, report) != head.chain:",
+            "        if False:",
+        ),
+        (
+            "noticing a session that is gone",
+            "        return status is None or status.st_size == 0",
+            "        return False",
+        ),
+        (
+            "comparing the session that a tombstone tells of",
+            "    return tombstone.version > head.version or tombstone.chain == head.chain",
+            "    return True",
+        ),
+        (
+            "refusing what the seal does not name",
+            "        if must_name:\n            return _wrong",
+            "        if False:\n            return _wrong",
+        ),
+    ),
+    *_of(
+        "journal/proof.py",
+        (
+            "comparing a proof with the seal",
+            "    if chain.decode() != head.chain:",
+            "    if False:",
+        ),
+        (
+            "refusing a version that is not sealed",
+            "    if not 1 <= version <= head.version:",
+            "    if version < 1:",
+        ),
+        (
+            "stopping at the sealed version",
+            "            if seq == head.version:\n                break\n",
+            "",
+        ),
+        (
+            "the chain before the record",
+            "            if seq < version:\n                previous = chain\n",
+            "            if seq <= version:\n                previous = chain\n            if seq < version:\n                pass\n",
+        ),
+    ),
+    *_of(
+        "journal/merkle.py",
+        (
+            "telling a leaf from a node",
+            '_LEAF, _NODE = b"\\x00", b"\\x01"',
+            '_LEAF, _NODE = b"\\x00", b"\\x00"',
+        ),
+        (
+            "the last of an odd number",
+            "        if beside < len(level):  # the last",
+            "        if beside <= len(level) - 2:  # the last",
+        ),
+    ),
+    *_of(
+        "journal/trail.py",
+        (
+            "looking whether the file is the one that was read",
+            "        if log.holds(self._position):\n",
+            "        if True:\n",
+        ),
+        (
+            "knowing what was read by its ids",
+            "            if self._known is not None and key in self._known:\n                continue\n",
+            "",
+        ),
+        (
+            "keeping the ids of what was read",
+            "            self._read.append(key)\n",
+            "",
+        ),
+        (
+            "distrusting numbers of another session",
+            "        if self._proof and not _has(log, self._after, self._proof):\n",
+            "        if False:\n",
+        ),
+        (
+            "reading again when the file was replaced meanwhile",
+            "        if seen is not None and (now is None or now.inode != seen.inode):\n",
+            "        if False:\n",
+        ),
+        (
+            "telling of damage",
+            "        if isinstance(log.rest, CorruptRecordError):\n            raise log.rest\n        self.is_behind",
+            "        self.is_behind",
+        ),
+        (
+            "looking at a file before it is read, not after",
+            "            seen = self._look()\n            if seen == self._seen and not self.is_behind:\n                return found\n            self._seen, self.is_behind = seen, False\n            log.look()\n            if log.size():\n                self._read_on(log, found)\n",
+            "            if self._look() == self._seen and not self.is_behind:\n                return found\n            self.is_behind = False\n            log.look()\n            if log.size():\n                self._read_on(log, found)\n            self._seen = self._look()\n",
+        ),
+    ),
+    *_of(
+        "journal/follow.py",
+        (
+            "comparing all files now and then",
+            "        if names is None or time.monotonic() >= self._compare_at:\n",
+            "        if names is None:\n",
+        ),
+        (
+            "what comes later is new",
+            "            self._after = 0  # whatever comes from now on is new\n",
+            "            pass\n",
+        ),
+        (
+            "looking at once at what has more to read",
+            "                if trail.is_behind:\n                    trails.due.append(trail)\n",
+            "",
+        ),
+        (
+            "raising what nobody asked to be told",
+            "                    if on_error is None:\n                        raise trail.error\n",
+            "                    if on_error is None:\n                        continue\n",
+        ),
+    ),
+    *_of(
+        "journal/search_index.py",
+        (
+            "dropping the parts that know a session",
+            '            database.execute(_DROP % part)\n            database.execute("update part set is_lost = 1',
+            '            database.execute("update part set is_lost = 1',
+        ),
+        (
+            "emptying the index's log",
+            "            while not wipe_log(database):",
+            "            while False:",
+        ),
+        ("the sync of that", '            _sync(disk, f"{path}-wal")\n', ""),
+        (
+            "removing an index that does not forget",
+            "    except sqlite3.Error:\n        remove_database(disk, path, durable=True)\n",
+            "    except sqlite3.Error:\n        pass\n",
+        ),
+        (
+            "the sync of that removal",
+            "        remove_database(disk, path, durable=True)\n",
+            "        remove_database(disk, path)\n",
+        ),
+        (
+            "refilling a part only with what is wanted still",
+            "    wanted = {kept.row for kept in kept_in(database, part)} & texts.keys()\n",
+            "    wanted = set(texts)\n",
+        ),
+    ),
+    *_of(
+        "journal/indexing.py",
+        (
+            "looking whether a session moved before it is added",
+            "            moved = {each for each, (before, head) in self._heads.items() if self._has_moved(before, head)}\n",
+            "            moved = set()\n",
+        ),
+        (
+            "looking whether what is indexed still stands there",
+            "                return not log.holds(head.position)\n",
+            "                return False\n",
+        ),
+        (
+            "dropping sessions that are gone",
+            "        self._drop(self._gone() if index.count(self._database) + new != changes.total else set())\n",
+            "",
+        ),
+        ("one process that indexes", "            self._disk.flock(fd, LOCK_EX)\n", ""),
+        (
+            "emptying the log after a refill",
+            "            index.wipe_log(self._database)\n",
+            "            pass\n",
+        ),
+    ),
+    *_of(
         "journal/store.py",
         (
             "refusing a file system of the network",
@@ -781,6 +1261,11 @@ MUTATIONS: list[Mutation] = [
             "bringing the snapshots up to date at the close",
             "                handle.compact()\n",
             "                pass\n",
+        ),
+        (
+            "looking for forks that are made meanwhile",
+            "        while copies := {",
+            "        for copies in [self._copies_of(session_id, versions)] or {",
         ),
         (
             "warning of a store that was never closed",

@@ -15,6 +15,7 @@ from crash.simulated_disk import Endless
 from crash.simulated_volume import File, Folder, Volume
 from journal import JournalError, Session, StateStore, VersionConflictError
 from journal.disk import STALE_AFTER_SECONDS
+from journal.lineage import origin_of
 from journal.tombstones import Tombstone
 
 # What a crash left behind is mended in some dozens of calls.
@@ -52,7 +53,9 @@ def check(
         after = world.after_power_cut(image.volume, ends=ends)
     else:
         after = world.after_kill(image.volume, point, ends=ends)
+    after.erased = promise.erased
     try:
+        _check_erased(after)
         process = Process(after, most_calls=_MOST_CALLS)
         found = {
             each: _look(process, each, what, figures, closeness) for each, what in promise.sessions.items()
@@ -65,6 +68,9 @@ def check(
             _check_lists(process.store, found, documents)
             _check_sweeping(after, documents)
         under_way = [call for call in after.calls if call.retry is not None and call.is_under_way(after.now)]
+        # An erasure is one call, of each session that it changes.
+        erasures = {call.place: call for call in under_way if call.kind == "erasure"}
+        under_way = [call for call in under_way if call.kind != "erasure" or erasures[call.place] is call]
         expected: dict[str, Session] = {}
         for call in under_way:
             session = _again(process, call)
@@ -72,13 +78,17 @@ def check(
                 expected[session.id] = session
             elif call.kind == "deletion":
                 expected.pop(str(call.thing), None)
+            elif call.kind == "erasure":
+                expected.clear()  # others may have it, too
         for session_id in found:
             # A retry that wrote something was a save.
             if closeness > 1 or session_id not in expected:
                 expected[session_id] = _save(process, session_id)
         for key in documents:
             process.save_document(key, _more(key))
-        _check_kept(after, found, {call.thing for call in under_way if call.kind == "deletion"})
+        if not any(call.kind == "erasure" for call in under_way):  # which empties the quarantine
+            _check_kept(after, found, {call.thing for call in under_way if call.kind == "deletion"})
+        _check_erased(after)
         _expect(after, expected, documents, closeness)
         if closeness > 1:
             process.store.close()
@@ -164,7 +174,10 @@ def _check_journal(world: World, session: Session, promise: SessionPromise) -> b
         at = next((batch for batch in batches(whole) if batch.version == session.version), None)
         if at is None:
             raise Broken(f"session {session.id!r} is at version {session.version}, where no batch ends")
-        journal, content = whole[: at.end], world.contents.get(at.last_id)
+        journal, content = whole[: at.end], world.contents.get((session.id, at.last_id))
+        forked = origin_of(whole.partition(b"\n")[0])
+        if forked is not None and session.version < forked[1]:
+            raise Broken(f"session {session.id!r} is a fork at version {forked[1]}, and ends at {at.version}")
     grew = [each for each in promise.grew if each.startswith(journal)]
     if journal and not grew and not promise.is_loose:
         raise Broken(f"session {session.id!r} has {len(journal)} bytes that nobody wrote")
@@ -281,9 +294,11 @@ def _again(process: Process, call: Call) -> Session | None:
         chains = (None, before._chain) if call.base else (before._chain,)
         goes_on = before.version == call.base and call.chain in chains
     written = [batch.last_id for batch in batches(process.world.journal(call.thing))]
-    expected = before if call.last_id in written else call.leads_to
+    leads_to = process.outcome(call)
+    expected = before if call.last_id in written else leads_to
     try:
-        process.again(call)
+        is_done = process.again(call)
+        expected = expected if is_done else before
     except VersionConflictError as error:
         if goes_on or written[-1:] == [call.last_id]:
             raise Broken(f"a retry is refused: {error}") from error
@@ -298,7 +313,7 @@ def _again(process: Process, call: Call) -> Session | None:
     )
     if now != expected and not is_open:
         raise Broken(f"after a retry it says {_told(now)}, not {_told(expected)}")
-    return now if call.last_id and expected is call.leads_to else None
+    return now if call.last_id and expected is leads_to else None
 
 
 def _save(process: Process, session_id: str) -> Session:
@@ -329,6 +344,14 @@ def _check_kept(world: World, found: dict[str, _Found], deleted: set[str | Key])
         for data in (*tails, *world.kept):
             if not any(data in each for each in files):
                 raise Broken(f"{len(data)} bytes that were cut are in no file")
+
+
+def _check_erased(world: World) -> None:
+    """What was erased is in no file that can be found."""
+    if erased := world.erased_at(world.now):
+        for node in world.volume.nodes.values():
+            if isinstance(node, File) and node.links and any(text in node.data for text in erased):
+                raise Broken(f"{len(node.data)} bytes hold what was erased")
 
 
 def _expect(world: World, expected: dict[str, Session], documents: dict[Key, Any], closeness: int) -> None:

@@ -22,6 +22,14 @@ class Broken(Exception):
     """A promise was broken; the text says what was expected, and what was found."""
 
 
+class Place(NamedTuple):
+    """Where a record is, and its id."""
+
+    session_id: str
+    version: int
+    record_id: str
+
+
 class Batch(NamedTuple):
     """A batch of a journal: the version and the byte behind it, and the id of the last record that counts.
 
@@ -59,12 +67,15 @@ class Call:
     durable         whether what it acknowledges survives a power cut
     leads_to        what is there when it is done; None for nothing, an Ellipsis where only doing it tells
     ended, refused  the points at which it returned, or raised that it wrote nothing; None where it did not
-    kind            a deletion or a repair starts over: it need not go on from what was there before
+    kind            a deletion or a repair starts over: it need not go on from what was there before; an
+                    erasure writes what was there anew
     retry           makes the same call once more
     base, chain     the version of the session that it goes on from, and its chain hash
     by_number       it says what it goes on from by that number alone
     journal         the session's journal up to what was acknowledged
     last_id         the id of the last record that it writes, if that is known
+    erased          what stands nowhere in the store's folder once it returned
+    place           the last record that it makes a fork of, or the one that it erases
     """
 
     thing: str | Key
@@ -73,13 +84,15 @@ class Call:
     leads_to: Any = ...
     ended: int | None = None
     refused: int | None = None
-    kind: Literal["change", "deletion", "repair"] = "change"
+    kind: Literal["change", "deletion", "repair", "erasure"] = "change"
     retry: Callable[[StateStore], object] | None = None
     base: int = 0
     chain: bytes | None = None
     by_number: bool = False
     journal: bytes = b""
     last_id: str = ""
+    erased: bytes = b""
+    place: Place | None = None
 
     def is_under_way(self, point: int) -> bool:
         """Whether it was made by then, and its outcome is not told."""
@@ -123,11 +136,12 @@ class DocumentPromise:
 
 @dataclass(kw_only=True)
 class Promise:
-    """What must and what may be there after a crash, and the calls that were under way."""
+    """What must and what may be there after a crash, the calls that were under way, and what is erased."""
 
     sessions: dict[str, SessionPromise]
     documents: dict[Key, DocumentPromise]
     under_way: list[Call]
+    erased: list[bytes]
 
 
 def safe_and_unsafe(
@@ -184,6 +198,8 @@ def promise_of_session(
         promise.may_be_gone = promise.may_start_over = True
         # It is noted before anything is gone, and where all is durable, for good.
         promise.is_going = bool(promise.must) and not promise.is_loose
+    if any(call.kind == "erasure" for call in unsafe):
+        promise.may_start_over = True
     if is_damaged and not any(call.kind == "repair" for call in safe):
         promise.is_loose = True
     promise.grew = _grew(timeline[since : point + 1])

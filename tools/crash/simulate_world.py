@@ -20,10 +20,11 @@ class World:
     """A volume, what was done to it, and what was promised.
 
     start       the volume at the point `first`, from which on the volume's log has the operations
-    contents    what a session says when its journal ends with a record, by the record's id
+    contents    what a session says when its journal ends with a record, by its id and the record's
     unrecorded  what the files of another program said of sessions at the beginning
     damaged     the sessions whose journals were damaged at the beginning
     kept        bytes that must be in some file of the volume for ever
+    erased      bytes that must be in none
     """
 
     def __init__(
@@ -37,10 +38,11 @@ class World:
         self.start, self.volume, self.first = start, start if ends else start.copy(), first
         self.layout = Layout(base)
         self.calls: list[Call] = []
-        self.contents: ChainMap[str, Session] = ChainMap()
+        self.contents: ChainMap[tuple[str, str], Session] = ChainMap()
         self.unrecorded: dict[str, Session] = {}
         self.damaged: set[str] = set()
         self.kept: list[bytes] = []
+        self.erased: list[bytes] = []
         self._timelines: dict[str, list[bytes | None]] = {}
 
     @property
@@ -70,6 +72,12 @@ class World:
         """Let another program's file be all that there is of a session."""
         self.put(self.layout.snapshot(session_id), text)
         self.unrecorded[session_id] = Session.from_document(parse_document(text.decode()))
+
+    def put_in_quarantine(self, session_id: str, text: str) -> None:
+        """Let everything be on disk, and a part of the journal that was cut off once in the quarantine."""
+        path = f"{self.layout.quarantine}/{session_id}.0.{'0' * 8}"
+        self.begin_here()
+        self.put(path, text.encode())
 
     def forget_calls(self, number: int) -> None:
         """Take the last calls back: what they wrote is to be damaged."""
@@ -120,7 +128,13 @@ class World:
             },
             documents={each: promise_of_document(self.calls, each, point, power=power) for each in documents},
             under_way=[call for call in self.calls if call.is_under_way(point)],
+            erased=self.erased_at(point),
         )
+
+    def erased_at(self, point: int) -> list[bytes]:
+        """What must be in no file at a point."""
+        calls = (call for call in self.calls if call.erased and call.ended is not None)
+        return [*self.erased, *(call.erased for call in calls if (call.ended or 0) <= point)]
 
     def after_kill(self, volume: Volume, point: int, *, ends: bool = False) -> "World":
         """The world in which every process was killed at a point, and others begin.

@@ -49,6 +49,12 @@ def a_session(random: Random, session_id: str = "s", messages: int = 1) -> Sessi
     return session
 
 
+def a_secret(random: Random) -> tuple[str, str]:
+    """Something to say that is erased later, and what is said in it again and again."""
+    secret = f"secret {random.randrange(10**9)}"
+    return f"{secret} " * (random.choice(SIZES) // 12), secret
+
+
 def go_on(process: Process, random: Random) -> None:
     """What a new process does that knows nothing of what was before."""
     session = process.store.load_session("s") or Session.with_id(USER, "s")

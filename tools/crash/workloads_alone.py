@@ -9,7 +9,7 @@ from typing import Final
 from crash.simulate_process import Process
 from crash.simulate_world import World
 from crash.simulated_disk import BASE
-from crash.workloads import BOTH, a_session, a_text, go_on, workload
+from crash.workloads import BOTH, a_secret, a_session, a_text, go_on, workload
 from journal import DurabilityError
 from projections import CustomEvent, MetadataSet, UserMessageAdded
 
@@ -155,6 +155,59 @@ def imported(world: World, random: Random, variant: int) -> None:
     """A conversation is imported, and goes on."""
     process = Process(world, BOTH[variant])
     process.take_in(str(CONVERSATION), "s")
+    process.update("s", a_text(random))
+
+
+# Time travel, erasures
+
+
+@workload(variants=4)
+def rewinds(world: World, random: Random, variant: int) -> None:
+    """A session is rewound, goes on, and the rewind is rewound."""
+    process = Process(world, BOTH[variant % 2], snapshots="always" if variant // 2 else "auto")
+    process.save(a_session(random, messages=3))
+    process.update("s", a_text(random))
+    process.rewind("s", random.randrange(1, 5))
+    process.update("s", a_text(random))
+    process.rewind("s", 5)
+    Process(world, BOTH[variant % 2]).rewind("s", 3)
+
+
+@workload(variants=8)
+def forks(world: World, random: Random, variant: int) -> None:
+    """A session that may not be on disk yet is forked, within a batch or behind one; both go on."""
+    durability = BOTH[variant % 2]
+    process = Process(world, durability, snapshots="always" if variant // 4 else "auto")
+    process.save(a_session(random, messages=3))
+    process.update("s", a_text(random))
+    forker = Process(world, BOTH[variant // 2 % 2])
+    forker.fork("s", "t", random.randrange(2, 5))
+    process.update("s", a_text(random))
+    forker.fork("t", "v")
+    forker.update("t", a_text(random))
+    process.fork("s", "w")
+
+
+@workload(variants=8)
+def erasures(world: World, random: Random, variant: int) -> None:
+    """What was said goes: from the journal, a snapshot, a rewind, the quarantine, and forks, if there are."""
+    process = Process(world)
+    text, secret = a_secret(random)
+    session = a_session(random)
+    session.add_user_message(text)
+    process.save(session)
+    if variant // 4:
+        process.fork("s", "t")
+        process.update("t", a_text(random))
+        process.store.compact("t")
+    else:
+        process.rewind("s", 1)
+        process.rewind("s", 3)
+    process.store.compact("s")
+    world.put_in_quarantine("s", text)
+    process = Process(world, BOTH[variant % 2], snapshots="always" if variant // 2 % 2 else "auto")
+    process.update("s", a_text(random))
+    process.erase("s", 3, secret)
     process.update("s", a_text(random))
 
 

@@ -7,7 +7,7 @@ from crash.simulate_process import USER, Process
 from crash.simulate_turns import Turns
 from crash.simulate_world import World
 from crash.simulated_disk import Killed
-from crash.workloads import BOTH, a_session, a_text, go_on, workload
+from crash.workloads import BOTH, a_secret, a_session, a_text, go_on, workload
 from journal import Session, VersionConflictError
 from projections import CustomEvent, UserMessageAdded
 
@@ -94,6 +94,72 @@ def two_deleters(world: World, random: Random, variant: int) -> None:
 
 
 @workload(variants=12)
+def killed_fork(world: World, random: Random, variant: int) -> None:
+    """A process is killed while it forks a session; then what it forked is erased, or it is forked again."""
+    process = Process(world)
+    text, secret = a_secret(random)
+    session = a_session(random)
+    session.add_user_message(text)
+    process.save(session)
+    world.begin_here()
+    forker = Process(world, BOTH[variant % 2])
+    forker.disk.kill_at(random.randrange(15), written=random.randrange(400))
+    with contextlib.suppress(Killed):
+        forker.fork("s", "t")
+    if variant // 2 % 2:
+        Process(world).again(world.calls[-1])
+    else:
+        Process(world).erase("s", 3, secret)
+
+
+@workload(variants=12)
+def killed_erasure(world: World, random: Random, variant: int) -> None:
+    """A process is killed while it erases; another one erases the same again, or goes on with the session."""
+    process = Process(world)
+    text, secret = a_secret(random)
+    session = a_session(random)
+    session.add_user_message(text)
+    process.save(session)
+    process.fork("s", "t")
+    process.store.compact()
+    world.put_in_quarantine("t", text)
+    eraser = Process(world, BOTH[variant % 2])
+    eraser.disk.kill_at(30 - variant * 5 // 2, written=random.randrange(400))
+    with contextlib.suppress(Killed):
+        eraser.erase("s", 3, secret)
+    if variant % 4 < 3:
+        Process(world).again(world.calls[-1])
+    else:
+        go_on(Process(world), random)
+
+
+@workload(variants=12)
+def erased_meanwhile(world: World, random: Random, variant: int) -> None:
+    """A session is erased while another process forks it, or its fork, saves it, or rewinds it."""
+    process = Process(world)
+    text, secret = a_secret(random)
+    session = a_session(random)
+    session.add_user_message(text)
+    process.save(session)
+    process.fork("s", "t")
+    world.begin_here()
+    other, eraser = Process(world, BOTH[variant % 2]), Process(world)
+    acts = (
+        lambda: other.fork("s", "v", meanwhile=True),
+        lambda: other.fork("t", "v", meanwhile=True),
+        lambda: other.update("s", a_text(random)),
+        lambda: other.store.compact(),
+    )
+    # What is erased while a fork is made is erased whole: then the fork goes on.
+    first = random.randrange(1, 20)
+    switches = [first] if variant % 4 < 2 else [first, first + random.randrange(1, 20)]
+    Turns(switches).run(
+        (other.disk, acts[variant % 4]),
+        (eraser.disk, lambda: eraser.erase("s", 3, secret, meanwhile=True)),
+    )
+
+
+@workload(variants=12)
 def mixed(world: World, random: Random, variant: int) -> None:
     """Anything, in any order."""
     processes = [Process(world, random.choice(BOTH)), Process(world, snapshots="always")]
@@ -105,7 +171,7 @@ def _anything(process: Process, random: Random) -> None:
     session_id = random.choice("ab")
     session = process.store.load_session(session_id)
     note = (random.choice(("notes", "notes/more")), "n", ".md")
-    match random.randrange(10):
+    match random.randrange(12):
         case 0:
             process.save_document(note, a_text(random))
         case 1:
@@ -118,6 +184,12 @@ def _anything(process: Process, random: Random) -> None:
             process.update(session_id, a_text(random))
         case 6 if session is not None:
             process.append(session_id, [CustomEvent(name=str(n)) for n in range(3)], key=str(random.random()))
+        case 7 if session is not None:
+            process.rewind(session_id, random.randrange(1, session.version + 1))
+        case 8 if session is not None:
+            if process.store.load_session("f") is not None:
+                process.delete("f")
+            process.fork(session_id, "f")
         case _:
             session = session or Session.with_id(USER, session_id)
             for _ in range(random.randrange(1, 5)):
