@@ -363,6 +363,26 @@ def test_nobody_changes_what_is_stored_by_changing_what_was_given(saver):
     assert values(saver, at("t"))["x"] == {"a": [1]}
 
 
+def test_writes_that_come_before_their_checkpoint_do_not_change_the_order(saver, store):
+    """Graphs do not wait for a checkpoint before they go on: what came early is told with its checkpoint."""
+    asked, answer = HumanMessage("what?", id="a"), AIMessage("", tool_calls=[CALL], id="b")
+    returned = ToolMessage("42", tool_call_id="c", id="c")
+    saver.put_writes(at("t", id="2"), [("messages", returned), ("state", {"all": [asked, returned]})], "task")
+    put(saver, at("t"), "1", "1", messages=[asked])
+    saver.put_writes(at("t", id="1"), [("messages", answer)], "task")
+    early = said(store)
+    put(saver, at("t", id="1"), "2", "2", messages=[asked, answer])
+    put(saver, at("t", id="2"), "3", "3", messages=[asked, answer, returned])
+    written = saver.get_tuple(at("t", id="2")).pending_writes
+
+    assert early == [("user", "what?"), ("call", "look_up")]
+    assert said(store) == [*early, ("tool", "42")]
+    assert alike([write[2] for write in written], [returned, {"all": [asked, returned]}])
+
+
+CALL = {"name": "look_up", "args": {"n": 1}, "id": "c", "type": "tool_call"}
+
+
 def test_an_answer_and_its_calls_are_records_of_their_own(saver, store):
     calls = [{"name": name, "args": {"n": 1}, "id": name, "type": "tool_call"} for name in ("one", "two")]
     message = AIMessage("I look.", tool_calls=calls, id="a")

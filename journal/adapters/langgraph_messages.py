@@ -134,6 +134,18 @@ class Messages:
             yield from (said for said in found if _encode([said.head, said.calls]) == key)
 
 
+def told(message: BaseMessage, to_json: Callable[[Any], Json], of_json: Callable[[Json], Any]) -> Json:
+    """A message as JSON, for where it is not on record by itself; `retold` gives it back."""
+    head, calls = events_of(message, to_json, of_json)
+    return [message.id, msgspec.to_builtins(head), msgspec.to_builtins(calls)]
+
+
+def retold(value: Json, of_json: Callable[[Json], Any]) -> BaseMessage:
+    """The message of what `told` made."""
+    id, head, calls = msgspec.convert(value, tuple[str | None, Head, list[ToolCalled]])
+    return _joined(head, calls, id, of_json)
+
+
 def call_of(ref: str, call: ToolCalled) -> ToolCalled:
     """A call as it goes on record behind the first event of its message."""
     return msgspec.structs.replace(call, extra={_FIELDS: ref})
