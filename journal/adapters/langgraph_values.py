@@ -86,7 +86,7 @@ class Values:
         if kind is str:
             return _escaped(value) if _is_text(value) else self._bytes(value)
         if kind is int:
-            return value if -(2**63) <= value < 2**63 else self._bytes(value)
+            return value if -(2**63) <= value < 2**64 else self._bytes(value)
         if kind is float:
             return value if math.isfinite(value) else self._bytes(value)
         if depth < _DEEPEST:
@@ -94,7 +94,7 @@ class Values:
                 return [self._to_json(each, depth + 1) for each in value]
             if kind is dict and all(map(_is_key, value)):
                 return {_escaped(key): self._to_json(each, depth + 1) for key, each in value.items()}
-            if self._refer is not None and kind in BLANK and value.id != "":
+            if self._refer is not None and kind in BLANK and _may_be_id(value.id):
                 if (reference := self._refer(value)) is None:
                     return {_TOLD: told(value, self._plain.to_json, self._plain.of_json)}
                 ref, id = reference
@@ -163,6 +163,10 @@ def _is_text(value: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _may_be_id(id: str | None) -> bool:
+    return id is None or (id != "" and _is_text(id))
 
 
 def _is_key(key: object) -> bool:
