@@ -1,10 +1,13 @@
 """LangGraph's checkpointer: what is put is got, each message is said once, the journal can do the rest."""
 
 import asyncio
+import functools
+import math
 import shutil
 import subprocess
 import sys
 import threading
+from base64 import b64decode
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,7 +23,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from journal import SessionNotFoundError, StateStore, VersionConflictError
+from journal import JournalWarning, SessionNotFoundError, StateStore, VersionConflictError
 from journal.adapters.langgraph import JournalSaver
 from journal.adapters.langgraph_threads import MAX_KEPT
 from projections import Redaction
@@ -232,6 +235,62 @@ def test_langgraphs_own_suite_passes():
     assert (found.tests, found.passed) == (81, 81)
 
 
+def test_what_the_framework_wraps_is_taken_apart(saver, store):
+    """So that the messages in it are on record, too. What has more in it than we know comes back as well."""
+    types = pytest.importorskip("langgraph.types")
+    from langgraph.checkpoint.serde.types import _DeltaSnapshot
+
+    message = HumanMessage("yes", id="a")
+    given = {
+        "send": types.Send("agent", {"messages": [message]}),
+        "timed": types.Send("agent", 1, timeout=5),
+        "snapshot": _DeltaSnapshot([message]),
+    }
+    put(saver, at("t"), "1", **given)
+
+    assert values(saver, at("t")) == given
+    assert said(store) == [("user", "yes")]
+
+
+def test_what_no_json_can_hold_is_the_serializers(store):
+    serde = JsonPlusSerializer(pickle_fallback=True)
+    saver = JournalSaver(store, serde=serde)
+    given = {
+        "messages": [HumanMessage("\ud800", id="a"), AIMessage("x", id="\udfff")],
+        "large": 2**70,
+        "half": "\ud800",
+        "deep": functools.reduce(lambda inner, _: [inner], range(80), 0),
+    }
+    put(saver, at("t"), "1", **given, nothing=math.nan)
+    found = values(saver, at("t"))
+
+    assert math.isnan(found.pop("nothing"))
+    assert found == {key: serde.loads_typed(serde.dumps_typed(value)) for key, value in given.items()}
+
+
+def test_writes_are_ordered_and_told_apart_as_langgraph_does(saver):
+    """By path, then by task, then by place; the special ones may be written again, others may not."""
+    put(saver, at("t"), "1")
+    place = at("t", id="1")
+    saver.put_writes(place, [("x", 1), ("y", 2)], "a", "~2")
+    saver.put_writes(place, [("x", 3), ("__error__", "first")], "b", "~1")
+    saver.put_writes(place, [("x", 4), ("__error__", "second")], "b", "~1")
+
+    assert saver.get_tuple(place).pending_writes == [
+        ("b", "__error__", "second"),
+        ("b", "x", 3),
+        ("a", "x", 1),
+        ("a", "y", 2),
+    ]
+
+
+def test_a_value_may_be_put_again_under_its_version(saver):
+    for value in ([1], 2, [3], {"a": 4}, None):
+        put(saver, at("t"), "1", "1", x=value)
+
+        assert values(saver, at("t")) == {"x": value}
+
+
 # Each message is said once
 
 
@@ -316,10 +375,12 @@ def test_the_same_words_are_another_message(saver, store):
     put(saver, at("t"), "1", "1", asked={"messages": [HumanMessage("yes")]})
     put(saver, at("t"), "2", "2", messages=[HumanMessage("yes", id="a")])
     put(saver, at("t"), "3", "3", messages=[HumanMessage("yes", id="a"), HumanMessage("yes", id="b")])
+    put(saver, at("t"), "4", "4", asked={"messages": [HumanMessage("yes")]})
+    put(saver, at("t"), "5", "5", first=HumanMessage("yes", id="c"), asked=HumanMessage("yes"))
     put(saver, at("u"), "1", "1", messages=[HumanMessage("yes"), HumanMessage("yes")])
     put(saver, at("u"), "2", "2", messages=[HumanMessage("yes"), HumanMessage("yes"), HumanMessage("yes")])
 
-    assert said(store) == [("user", "yes")] * 2
+    assert said(store) == [("user", "yes")] * 4
     assert said(store, "u") == [("user", "yes")] * 3
     assert [each.id for each in values(saver, at("t"))["messages"]] == ["a", "b"]
     assert [each.id for each in values(saver, at("u"))["messages"]] == [None] * 3
@@ -361,6 +422,26 @@ def test_nobody_changes_what_is_stored_by_changing_what_was_given(saver):
     assert values(saver, at("t"))["messages"][0].additional_kwargs == {"k": [1]}
     assert values(saver, at("t"))["messages"][0].content == "one"
     assert values(saver, at("t"))["x"] == {"a": [1]}
+
+
+def test_writes_that_come_before_their_checkpoint_do_not_change_the_order(saver, store):
+    """Graphs do not wait for a checkpoint before they go on: what came early is told with its checkpoint."""
+    asked, answer = HumanMessage("what?", id="a"), AIMessage("", tool_calls=[CALL], id="b")
+    returned = ToolMessage("42", tool_call_id="c", id="c")
+    saver.put_writes(at("t", id="2"), [("messages", returned), ("state", {"all": [asked, returned]})], "task")
+    put(saver, at("t"), "1", "1", messages=[asked])
+    saver.put_writes(at("t", id="1"), [("messages", answer)], "task")
+    early = said(store)
+    put(saver, at("t", id="1"), "2", "2", messages=[asked, answer])
+    put(saver, at("t", id="2"), "3", "3", messages=[asked, answer, returned])
+    written = saver.get_tuple(at("t", id="2")).pending_writes
+
+    assert early == [("user", "what?"), ("call", "look_up")]
+    assert said(store) == [*early, ("tool", "42")]
+    assert alike([write[2] for write in written], [returned, {"all": [asked, returned]}])
+
+
+CALL = {"name": "look_up", "args": {"n": 1}, "id": "c", "type": "tool_call"}
 
 
 def test_an_answer_and_its_calls_are_records_of_their_own(saver, store):
@@ -495,6 +576,9 @@ def test_a_fork_is_another_thread(saver, store):
         "copy" * 100,
     }
     assert store.verify(fork.id).ok
+    store.fork(saver.session_id("t"), new_id=saver.session_id("long" * 100))
+    with pytest.warns(JournalWarning, match="longlong.*is not listed"):
+        assert len([*saver.list(None)]) == 5 + 10 + 10
     with pytest.raises(VersionConflictError):
         saver.copy_thread("t", "what-if")
     with pytest.raises(SessionNotFoundError):
@@ -543,7 +627,10 @@ def test_what_a_store_hides_is_stored_once(folder):
         for number in range(3):
             put(saver, at("t"), str(number), str(number), messages=[message], key={"k": "ada@example.com"})
 
+        put(saver, at("t"), "4", "4", raw=b64decode("AKIAIOSFODNN7EXAMPLE"), other=b"x")
+
         assert len(said(store)) == 1
+        assert values(saver, at("t")).keys() == {"messages", "key", "other"}
         assert "ada@example.com" not in str(values(saver, at("t")))
         assert all(b"ada@example.com" not in path.read_bytes() for path in folder.rglob("*.jsonl"))
 

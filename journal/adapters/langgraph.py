@@ -217,7 +217,9 @@ class JournalSaver(InWorkers):
         thread_id, ns, id = _place(config)
 
         def changes(thread: Thread) -> list[Change]:
-            noting, space = self._noting(thread), thread.namespace(ns)
+            space = thread.namespace(ns)
+            # Graphs do not wait for the checkpoint before they go on.
+            noting = self._noting(thread, is_early=id not in space.saved)
             new = []
             for at, (channel, value) in enumerate(writes):
                 index = WRITES_IDX_MAP.get(channel, at)
@@ -282,8 +284,8 @@ class JournalSaver(InWorkers):
 
         self._threads.change(thread_id, self.user_id, changes)
 
-    def _noting(self, thread: Thread) -> Noting:
-        return Noting(thread, self.serde, self.store._setting.redact)
+    def _noting(self, thread: Thread, *, is_early: bool = False) -> Noting:
+        return Noting(thread, self.serde, self.store._setting.redact, is_early=is_early)
 
     def _user_of(self, config: RunnableConfig) -> str:
         return str(config["configurable"].get("user_id") or self.user_id)

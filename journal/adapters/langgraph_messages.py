@@ -134,6 +134,18 @@ class Messages:
             yield from (said for said in found if _encode([said.head, said.calls]) == key)
 
 
+def told(message: BaseMessage, to_json: Callable[[Any], Json], of_json: Callable[[Json], Any]) -> Json:
+    """A message as JSON, for where it is not on record by itself; `retold` gives it back."""
+    head, calls = events_of(message, to_json, of_json)
+    return [message.id, msgspec.to_builtins(head), msgspec.to_builtins(calls)]
+
+
+def retold(value: Json, of_json: Callable[[Json], Any]) -> BaseMessage:
+    """The message of what `told` made."""
+    id, head, calls = msgspec.convert(value, tuple[str | None, Head, list[ToolCalled]])
+    return _joined(head, calls, id, of_json)
+
+
 def call_of(ref: str, call: ToolCalled) -> ToolCalled:
     """A call as it goes on record behind the first event of its message."""
     return msgspec.structs.replace(call, extra={_FIELDS: ref})
@@ -145,6 +157,7 @@ def events_of(
     """The events of a message, without its id: what it says, and the tools that it calls beside."""
     try:
         head, calls = _parted(message, to_json)
+        _encode([head, calls])  # not if a text holds half of a surrogate pair
         if head.extra == {_FIELDS: {}} and not calls and not message.__pydantic_extra__:
             return head, calls  # it says its text, and no more
         joined = _joined(head, calls, message.id, of_json)
@@ -211,12 +224,14 @@ def _parted(message: BaseMessage, to_json: Callable[[Any], Json]) -> tuple[Head,
 
 def _whole(message: BaseMessage, to_json: Callable[[Any], Json]) -> Head:
     extra: Json = {_FIELDS: {_WHOLE: to_json(copied(message, None))}}
-    text = _text_of(message.content)
+    text = _readable(_text_of(message.content))
     if isinstance(message, HumanMessage):
         return UserMessageAdded(content=text, extra=extra)
     if isinstance(message, ToolMessage):
         failed = message.status == "error"
-        return ToolReturned(call_id=str(message.tool_call_id), result=text, is_error=failed, extra=extra)
+        return ToolReturned(
+            call_id=_readable(message.tool_call_id), result=text, is_error=failed, extra=extra
+        )
     return AgentResponseAdded(content=text, extra=extra)
 
 
@@ -282,6 +297,10 @@ def _copied_value(value: Any) -> Any:
     if type(value) is list:
         return [_copied_value(each) for each in value]
     return value if value is None or type(value) in (str, int, float, bool) else copy.deepcopy(value)
+
+
+def _readable(text: str) -> str:
+    return text.encode(errors="replace").decode()
 
 
 def _text_of(content: str | list[Any]) -> str:

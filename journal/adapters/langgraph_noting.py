@@ -60,15 +60,24 @@ class Reading:
 
 
 class Noting:
-    """Gathers the changes of one batch. The thread itself changes when it reads them back."""
+    """Gathers the changes of one batch. The thread itself changes when it reads them back.
+
+    is_early  whether what comes before it is not there yet: then messages that are new are told where they
+              stand, and are on record when they stand in a checkpoint. So they are in their order
+    """
 
     def __init__(
-        self, thread: Thread, serde: SerializerProtocol, redact: Callable[[Event], Event] | None
+        self,
+        thread: Thread,
+        serde: SerializerProtocol,
+        redact: Callable[[Event], Event] | None,
+        *,
+        is_early: bool = False,
     ) -> None:
         self.changes: list[Change] = []
         self._known, self._new = thread.messages, Messages()
         self._plain, self._values = Values(serde), Values(serde, refer=self._refer)
-        self._redact = redact
+        self._redact, self._is_early = redact, is_early
         # Of what was seen without an id: what got one in this batch; that, and what stands in this value.
         self._claimed: set[str] = set()
         self._taken: set[str] = set()
@@ -83,12 +92,13 @@ class Noting:
         self._taken &= self._claimed
         return json
 
-    def _refer(self, message: BaseMessage) -> Reference:
+    def _refer(self, message: BaseMessage) -> Reference | None:
         of_json = self._plain.of_json
         said = self._known.same_as(message, of_json) or self._new.same_as(message, of_json)
-        return (said or self._seen(message)).ref, message.id
+        said = said or self._seen(message)
+        return None if said is None else (said.ref, message.id)
 
-    def _seen(self, message: BaseMessage) -> Said:
+    def _seen(self, message: BaseMessage) -> Said | None:
         """The message on record that says the same; a new one where there is none."""
         head, calls = events_of(message, self._plain.to_json, self._plain.of_json)
         head, calls = self._hidden(head), [self._hidden(call) for call in calls]
@@ -97,6 +107,8 @@ class Noting:
         # Seen before without an id. The same words twice in one value are two messages.
         nameless = self._saying(head, calls, None)
         said = next((each for each in nameless if each.ref not in self._taken), None)
+        if said is None and self._is_early:
+            return None
         if said is None:
             said = self._added(Said(new_id(), head, calls, message.id))
         elif message.id is not None:

@@ -11,7 +11,7 @@ from langchain_core.messages import BaseMessage
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from journal.adapters.langgraph_messages import BLANK, Reference
+from journal.adapters.langgraph_messages import BLANK, Reference, retold, told
 from projections.document import Json
 
 
@@ -27,6 +27,7 @@ _MARK: Final = "$"
 _ESCAPED: Final = _MARK * 2
 # Without this JSON is what it says.
 MARKED: Final = f'"{_MARK}'.encode()
+_TOLD: Final = f"{_MARK}message"
 _BYTES: Final = f"{_MARK}bytes"
 _ID_LENGTH: Final = 36  # of a record
 # What the framework wraps values in: where its class is, and what it is made of.
@@ -41,6 +42,8 @@ _DEEPEST: Final = 40
 class Values:
     """To JSON and back. `refer` says which message on record a message is, `find` gives it.
 
+    Without `refer`, what is no JSON is bytes; a message that it does not know is told in its place.
+
     A serializer other than LangGraph's usual one may be there to encrypt: it is given everything, and whole,
     and no text is on record beside it.
     """
@@ -49,10 +52,12 @@ class Values:
         self,
         serde: SerializerProtocol,
         *,
-        refer: Callable[[BaseMessage], Reference] | None = None,
+        refer: Callable[[BaseMessage], Reference | None] | None = None,
         find: Callable[[Reference], BaseMessage | Gone] | None = None,
     ) -> None:
         self._serde, self._refer, self._find = serde, refer, find
+        # For what stands inside a message.
+        self._plain: Values = self if refer is None and find is None else Values(serde)
         self._is_readable = isinstance(serde, JsonPlusSerializer)
 
     def to_json(self, value: Any) -> Json:
@@ -81,7 +86,7 @@ class Values:
         if kind is str:
             return _escaped(value) if _is_text(value) else self._bytes(value)
         if kind is int:
-            return value if -(2**63) <= value < 2**63 else self._bytes(value)
+            return value if -(2**63) <= value < 2**64 else self._bytes(value)
         if kind is float:
             return value if math.isfinite(value) else self._bytes(value)
         if depth < _DEEPEST:
@@ -89,8 +94,10 @@ class Values:
                 return [self._to_json(each, depth + 1) for each in value]
             if kind is dict and all(map(_is_key, value)):
                 return {_escaped(key): self._to_json(each, depth + 1) for key, each in value.items()}
-            if self._refer is not None and kind in BLANK and value.id != "":
-                ref, id = self._refer(value)
+            if self._refer is not None and kind in BLANK and _may_be_id(value.id):
+                if (reference := self._refer(value)) is None:
+                    return {_TOLD: told(value, self._plain.to_json, self._plain.of_json)}
+                ref, id = reference
                 return f"{_MARK}{ref}{id or ''}"
             module, names = _WRAPPERS.get(kind.__name__, ("", ()))
             if kind.__module__ == module and getattr(value, "timeout", None) is None:
@@ -109,6 +116,8 @@ class Values:
         return GONE if self._find is None else self._find(_reference(value))
 
     def _marked(self, name: str, inner: Json) -> Any:
+        if name == _TOLD:
+            return retold(inner, self._plain.of_json)
         assert isinstance(inner, list)
         if name == _BYTES:
             kind, data = inner
@@ -154,6 +163,10 @@ def _is_text(value: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _may_be_id(id: str | None) -> bool:
+    return id is None or (id != "" and _is_text(id))
 
 
 def _is_key(key: object) -> bool:
