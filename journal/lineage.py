@@ -16,9 +16,7 @@ class Lineage:
 
     def __init__(self, forked: SessionForked) -> None:
         self.forked = forked
-        self.is_broken = (
-            False  # a repair put records among the copies: their chain says no more of the origin
-        )
+        self.is_broken = False  # by a repair among the copies: they prove nothing any more
         self._chain = forked.first_chain.encode()
 
     def see(self, seq: int, line: bytes) -> None:

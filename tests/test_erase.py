@@ -16,8 +16,17 @@ from crash.simulated_volume import File
 from hypothesis import given
 from hypothesis import strategies as st
 
-from journal import ANY, Change, InvalidEventError, JournalError, Session, SessionNotFoundError, StateStore
+from journal import (
+    ANY,
+    Change,
+    InvalidEventError,
+    JournalError,
+    Session,
+    SessionNotFoundError,
+    StateStore,
+)
 from journal.erase import erase
+from journal.errors import UnsafePathError
 from projections import ContentErased, CustomEvent, Erased, MetadataSet, ToolReturned
 from projections.erasure import why_kept
 from tests.strategies import CREATED, START, a_store, contents, said
@@ -290,6 +299,19 @@ def test_a_torn_tail_that_goes_with_an_erasure_is_told_of(store, folder, journal
 
     assert [repaired.quarantine] == told.quarantine == erased.quarantine
     assert holding(folder, SECRET) == []
+
+
+def test_an_erasure_does_not_follow_a_link_out_of_the_store(store, folder, tmp_path):
+    spoken(store, "a")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "s.0.01234567").touch()
+    (folder / ".journal" / "quarantine").symlink_to(outside)
+
+    with pytest.raises(UnsafePathError):
+        store.erase("s", [2], reason="r")
+    assert (outside / "s.0.01234567").exists()
+    assert contents(store.load_session("s")) == ["a"]
 
 
 @pytest.mark.parametrize("versions", [[1], [2, 1], [9], [0], [-1], [3, 9]])

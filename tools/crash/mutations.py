@@ -930,7 +930,6 @@ MUTATIONS: list[Mutation] = [
             "            # Again: somebody may have searched in the old journal meanwhile.\n            forget(setting.disk, setting.layout.search, [session_id])\n",
             "",
         ),
-        ("the mark before an erasure", "            setting.mark(session_id)\n", "            pass\n"),
         (
             "finding what repeats the content",
             "        if record.seq not in plan.going and plan.content.is_repeated_by(record):\n",
