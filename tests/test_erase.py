@@ -174,6 +174,22 @@ def test_copies_in_forks_go_with_it_and_their_proofs_hold(store, folder):
     assert contents(store.load_session("t")) == ["a", "", "b", "c"]
 
 
+@pytest.mark.parametrize("named", ["s", "v", "w"])
+def test_a_fork_of_what_was_deleted_is_found(store, folder, named):
+    """From either side: nobody knows any more of what the deleted one was a fork."""
+    spoken(store, SECRET)
+    spoken(store, "of others", session_id="o")
+    store.fork("s", new_id="t")
+    store.fork("t", new_id="v")
+    store.fork("v", new_id="w")
+    store.delete_session("t")
+    found = store.erase(named, [2], reason="r")
+
+    assert sorted(each.session_id for each in found) == ["s", "v", "w"]
+    assert holding(folder, SECRET) == []
+    assert contents(store.load_session("o")) == ["of others"]
+
+
 def test_what_a_fork_said_itself_stays(store):
     """Its records have the numbers of others, and are not copies of them."""
     spoken(store, "a")

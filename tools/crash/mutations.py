@@ -1022,6 +1022,16 @@ MUTATIONS: list[Mutation] = [
             "            waiting += forks.get(each, ()) if each == session_id else ()\n",
         ),
         (
+            "forks of what was deleted",
+            "if relatives & orphans else (relatives | orphans)",
+            "if relatives & orphans else relatives",
+        ),
+        (
+            "sessions that a deleted one may have been a fork of",
+            "    return set(there) if relatives & orphans else (relatives",
+            "    return (relatives",
+        ),
+        (
             "the origin in a family",
             ", *([origins[each]] if each in origins else ())]",
             "]",
