@@ -70,10 +70,11 @@ class Erasure:
 
 @dataclass
 class _Plan:
-    """What is to go: the records by their numbers, in order, and what they say."""
+    """What is to go: the records by their numbers, in order, and what they say; whether some is gone."""
 
     going: dict[int, Record] = field(default_factory=dict)
     content: ErasedContent = field(default_factory=ErasedContent)
+    is_gone: bool = False
 
 
 def content_versions(handle: Handle) -> list[int]:
@@ -106,12 +107,14 @@ def erase(
                 _refuse_foreign(setting, handle)
             state = handle.read() if log.fd is not None else None
             if state is None:
+                if only_ids is not None:
+                    return None  # a copy that was deleted meanwhile
                 raise SessionNotFoundError(session_id)
             if not dry_run:  # it cuts a torn tail, which would change something
                 state, _ = handle._begin()
             plan = _plan(handle, versions, only_ids)
             if not plan.going:
-                if not dry_run:  # whoever erased it may not have come to the end
+                if plan.is_gone and not dry_run:  # whoever erased it may not have come to the end
                     log.sync(anyway=True)
                     forget(setting.disk, setting.layout.search, [session_id])
                 return None
@@ -178,7 +181,9 @@ def _plan(handle: Handle, versions: Collection[int], only_ids: Collection[str] |
         if why is None:
             plan.going[record.seq] = record
             plan.content.add(record)
-        elif only_ids is None and not isinstance(record.event, Erased):
+        elif isinstance(record.event, Erased):
+            plan.is_gone = True
+        elif only_ids is None:
             where = f"record {record.seq} of session {handle.session_id!r}"
             raise InvalidEventError(f"{where} cannot be erased: {why}; name others, or delete the session")
     if missing and only_ids is None:

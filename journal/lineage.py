@@ -1,6 +1,6 @@
 """Lineage: whether a fork is what it says, a copy of its origin's records."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from journal.chain import Damage
@@ -16,9 +16,7 @@ class Lineage:
 
     def __init__(self, forked: SessionForked) -> None:
         self.forked = forked
-        self.is_broken = (
-            False  # a repair put records among the copies: their chain says no more of the origin
-        )
+        self.is_broken = False  # by a repair among the copies: they prove nothing any more
         self._chain = forked.first_chain.encode()
 
     def see(self, seq: int, line: bytes) -> None:
@@ -36,13 +34,23 @@ class Lineage:
         return self._chain.decode() == self.forked.chain
 
 
-def family(origins: Mapping[str, str], session_id: str) -> set[str]:
-    """All sessions that share records with one: `origins` says of each fork what it is a fork of."""
+def family(origins: Mapping[str, str], there: Collection[str], session_id: str) -> set[str]:
+    """All sessions that may share records with one: `origins` says of each fork what it is a fork of.
+
+    Of what a session was a fork that is gone, nobody knows: its forks may be of any other's family.
+    """
+    relatives = _connected(origins, [session_id])
+    orphans = _connected(origins, [each for each, origin in origins.items() if origin not in there])
+    return set(there) if relatives & orphans else (relatives | orphans).intersection(there)
+
+
+def _connected(origins: Mapping[str, str], session_ids: Iterable[str]) -> set[str]:
+    """These sessions, their forks and origins, and so on."""
     forks: dict[str, list[str]] = {}
     for each, origin in origins.items():
         forks.setdefault(origin, []).append(each)
     found: set[str] = set()
-    waiting = [session_id]
+    waiting = list(session_ids)
     while waiting:
         each = waiting.pop()
         if each not in found:

@@ -567,7 +567,7 @@ class StateStore:
 
     def _copies_of(self, session_id: str, versions: set[int]) -> dict[str, set[str] | None]:
         """The session, and those that share records with it: with the ids of those that are meant."""
-        relatives = family(self._catalog.origins(), session_id) - {session_id}
+        relatives = family(self._catalog.origins(), self._catalog.ids(), session_id) - {session_id}
         if not relatives:
             return {session_id: None}
         ids = {record.id for record in self.records(session_id) if record.seq in versions}

@@ -18,8 +18,17 @@ from crash.simulated_volume import File
 from hypothesis import given
 from hypothesis import strategies as st
 
-from journal import ANY, Change, InvalidEventError, JournalError, Session, SessionNotFoundError, StateStore
+from journal import (
+    ANY,
+    Change,
+    InvalidEventError,
+    JournalError,
+    Session,
+    SessionNotFoundError,
+    StateStore,
+)
 from journal.erase import erase
+from journal.errors import UnsafePathError
 from projections import (
     ActiveSeedSet,
     AgentResponseAdded,
@@ -240,6 +249,22 @@ def test_copies_in_forks_go_with_it_and_their_proofs_hold(store, folder):
     assert contents(store.load_session("t")) == ["a", "", "b", "c"]
 
 
+@pytest.mark.parametrize("named", ["s", "v", "w"])
+def test_a_fork_of_what_was_deleted_is_found(store, folder, named):
+    """From either side: nobody knows any more of what the deleted one was a fork."""
+    spoken(store, SECRET)
+    spoken(store, "of others", session_id="o")
+    store.fork("s", new_id="t")
+    store.fork("t", new_id="v")
+    store.fork("v", new_id="w")
+    store.delete_session("t")
+    found = store.erase(named, [2], reason="r")
+
+    assert sorted(each.session_id for each in found) == ["s", "v", "w"]
+    assert holding(folder, SECRET) == []
+    assert contents(store.load_session("o")) == ["of others"]
+
+
 def test_what_a_fork_said_itself_stays(store):
     """Its records have the numbers of others, and are not copies of them."""
     spoken(store, "a")
@@ -366,6 +391,19 @@ def test_a_torn_tail_that_goes_with_an_erasure_is_told_of(store, folder, journal
 
     assert [repaired.quarantine] == told.quarantine == erased.quarantine
     assert holding(folder, SECRET) == []
+
+
+def test_an_erasure_does_not_follow_a_link_out_of_the_store(store, folder, tmp_path):
+    spoken(store, "a")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "s.0.01234567").touch()
+    (folder / ".journal" / "quarantine").symlink_to(outside)
+
+    with pytest.raises(UnsafePathError):
+        store.erase("s", [2], reason="r")
+    assert (outside / "s.0.01234567").exists()
+    assert contents(store.load_session("s")) == ["a"]
 
 
 @pytest.mark.parametrize("versions", [[1], [2, 1], [9], [0], [-1], [3, 9]])

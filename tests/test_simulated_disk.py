@@ -638,7 +638,7 @@ def the_quarantine_outlives_an_erasure(monkeypatch):
 
 
 def an_erasure_does_not_know_the_forks(monkeypatch):
-    monkeypatch.setattr("journal.store.family", lambda origins, session_id: {session_id})
+    monkeypatch.setattr("journal.store.family", lambda origins, there, session_id: {session_id})
 
 
 def an_erasure_does_not_sync_what_it_removes(monkeypatch):

@@ -930,7 +930,6 @@ MUTATIONS: list[Mutation] = [
             "            # Again: somebody may have searched in the old journal meanwhile.\n            forget(setting.disk, setting.layout.search, [session_id])\n",
             "",
         ),
-        ("the mark before an erasure", "            setting.mark(session_id)\n", "            pass\n"),
         (
             "finding what repeats the content",
             "        if record.seq not in plan.going and plan.content.is_repeated_by(record):\n",
@@ -1021,6 +1020,16 @@ MUTATIONS: list[Mutation] = [
             "forks of forks in a family",
             "            waiting += [*forks.get(each, ()), *([origins[each]] if each in origins else ())]\n",
             "            waiting += forks.get(each, ()) if each == session_id else ()\n",
+        ),
+        (
+            "forks of what was deleted",
+            "if relatives & orphans else (relatives | orphans)",
+            "if relatives & orphans else relatives",
+        ),
+        (
+            "sessions that a deleted one may have been a fork of",
+            "    return set(there) if relatives & orphans else (relatives",
+            "    return (relatives",
         ),
         (
             "the origin in a family",
