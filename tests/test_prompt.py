@@ -212,6 +212,15 @@ def test_the_messages_are_the_callers_own(history, shape):
     assert messages(state, shape) == expected
 
 
+def test_arguments_are_a_copy():
+    """As deep as they are."""
+    state = talk(called("a", arguments={"q": [1]}))
+    found = messages(state, "anthropic")
+    found[1]["content"][0]["input"]["q"].append(2)
+
+    assert messages(state, "anthropic")[1]["content"][0]["input"] == {"q": [1]}
+
+
 def spoil(value):
     for inner in value.values() if isinstance(value, dict) else value:
         if isinstance(inner, dict | list):
@@ -453,6 +462,17 @@ def test_erased_content_leaves_a_note_where_something_must_be_said():
         ("tool", "(The tool returned. What it returned was erased.)"),
         ("user", "(This message is empty.)"),
     ]
+
+
+@pytest.mark.parametrize("was", ["user_message_added", "tool_returned"])
+def test_what_was_erased_still_ends_a_turn(was):
+    """What came after it was not done at once with what came before."""
+    found = messages(talk(called("a"), Erased(was=was), called("b")))
+
+    assert [len(each["tool_calls"]) for each in found if each["role"] == "assistant"] == [1, 1]
+    assert [each["role"] for each in found if each["role"] != "tool"] == (
+        ["assistant", "user", "assistant"] if was == "user_message_added" else ["assistant", "assistant"]
+    )
 
 
 def test_reasoning_goes_back_to_who_signed_it():
