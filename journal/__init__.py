@@ -3,6 +3,7 @@
 from journal.aio import AsyncStateStore
 from journal.catalog import SessionPage
 from journal.errors import (
+    AttachmentError,
     CorruptRecordError,
     CorruptSnapshotError,
     DurabilityError,
@@ -33,6 +34,7 @@ __all__ = [
     "AgentResponse",
     "AsyncLiveSession",
     "AsyncStateStore",
+    "AttachmentError",
     "Change",
     "CorruptRecordError",
     "CorruptSnapshotError",

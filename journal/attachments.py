@@ -1,196 +1,178 @@
-"""Attachments: payloads that are too large for a record, each kept once, in a file that its hash names.
+"""Attachments: what is too large for a record goes beside it, comes back, and goes when nothing refers to it.
 
-Sessions share them. What no journal refers to any more is removed; whoever adds one holds the folder's lock
-until the record that refers to it is there.
+Sessions share them.
 """
 
 import os
-import re
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+import time
+import warnings
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from hashlib import sha256
 from typing import Final
 
 import msgspec
 
 from journal import disk as disks
-from journal.disk import LOCK_EX, LOCK_SH, Disk
-from journal.errors import AttachmentError, DurabilityError, unreadable
+from journal.attachment_files import AttachmentFiles, refuse_too_many
+from journal.disk import LOCK_EX, STALE_AFTER_SECONDS, Disk
+from journal.errors import AttachmentError, JournalError, JournalWarning, unreadable
 from journal.event_json import check_json, encode_json
-from journal.layout import JOURNAL_ENDING, Layout
+from journal.layout import Layout
+from journal.references import references_of, unreferred
 from projections.attachment import Attachment, attachment_of
+from projections.difference import same_json
 from projections.document import Json
 
 # Past this, a part of a record goes beside it.
 ATTACH_OVER_BYTES: Final = 256 * 1024
-MAX_ATTACHMENT_BYTES: Final = disks.MAX_WHOLE_BYTES
-# In a document that stands in a record as a text, the quotation marks are escaped.
-_REFERENCE: Final = re.compile(rb'\\?"\$attachment\\?":\s?\\?"([0-9a-f]{64})')
-_LONGEST: Final = 128
-_NAME: Final = re.compile(r"[0-9a-f]{64}")
 
 
-class Attachments:
-    """The attachments of one store."""
+class Attachments(AttachmentFiles):
+    """The attachments of one store, and what refers to them."""
 
     def __init__(self, disk: Disk, layout: Layout, over_bytes: int = ATTACH_OVER_BYTES) -> None:
-        self._disk, self._layout, self._over_bytes = disk, layout, over_bytes
-        self._folder = layout.attachments
+        super().__init__(disk, layout)
+        if type(over_bytes) is not int or over_bytes < 0:
+            raise ValueError(f"attach_over_bytes is a number of bytes, not {over_bytes!r}")
+        self._over_bytes = over_bytes
 
-    def put(self, data: bytes, media_type: str, *, is_value: bool = False) -> Attachment:
-        """Keep bytes, on disk when this returns; what is there already is not written again.
-
-        Raises AttachmentError where they are too many, DurabilityError.
-        """
-        if len(data) > MAX_ATTACHMENT_BYTES:
-            raise AttachmentError(f"{len(data):,} bytes are more than an attachment may have")
-        digest = sha256(data).hexdigest()
-        path = self.path(digest)
-        try:
-            disks.check_folders(self._disk, self._layout.base, self._layout.internal)
-            there = self._disk.status(path)
-            # Of another size it is what a failing disk left; a file that is there may not be on disk yet.
-            if there is None or there.st_size != len(data):
-                disks.replace_file(self._disk, path, [data], durable=True)
-            else:
-                disks.sync_names(self._disk, path, there.st_ino)
-        except OSError as error:
-            reason = f"keeping an attachment failed: {error.strerror}"
-            raise DurabilityError(path, reason, outcome_unknown=False) from error
-        return Attachment(digest=digest, size_bytes=len(data), media_type=media_type, is_value=is_value)
+    # Parts of a record that are too large for it
 
     def is_large(self, value: Json) -> bool:
-        """Whether a value is too large for a record. Raises InvalidEventError where it is no JSON at all."""
+        """Whether a value goes beside its record. Raises InvalidEventError for a large one that is no JSON.
+
+        One that looks like a reference goes, too: else it would not come back as what it is.
+        """
         if value is None or isinstance(value, bool | int | float):
             return False
         if isinstance(value, str) and len(value) * 6 < self._over_bytes:
             return False
+        if (reference := attachment_of(value)) is not None and reference.is_value:
+            return True
+        try:
+            size = len(encode_json(value))
+        except (TypeError, ValueError, RecursionError, msgspec.MsgspecError):
+            return False  # whoever makes a record of it says what is wrong
+        if size <= self._over_bytes:
+            return False
         check_json(value)
-        return len(encode_json(value)) > self._over_bytes
+        return True
 
     def moved_out(self, value: Json) -> tuple[Json, bytes]:
-        """What stands in a record for a value that is too large, and its bytes."""
+        """What stands in a record for a value that is too large, and its bytes. Raises AttachmentError."""
         data = encode_json(value)
+        refuse_too_many(data)
         digest = sha256(data).hexdigest()
         moved = Attachment(digest=digest, size_bytes=len(data), media_type="application/json", is_value=True)
         return moved.to_json(), data
+
+    def moved_as(self, value: Json, recorded: Json) -> Json:
+        """A value in the form in which the same one is on record: moved out, if it was so then.
+
+        Raises AttachmentError where only the attachment could tell, and it is not there.
+        """
+        reference = attachment_of(recorded)
+        if reference is None or not reference.is_value:
+            return value
+        moved, _ = self.moved_out(value)
+        # Of objects that are the same in another order the hashes differ.
+        is_same = moved == recorded or same_json(self.moved_back(recorded), value)
+        if is_same:
+            return recorded
+        return moved if self.is_large(value) else value
 
     def moved_back(self, value: Json) -> Json:
         """The value that was too large, where there is a reference in its place. Raises AttachmentError."""
         attachment = attachment_of(value)
         if attachment is None or not attachment.is_value:
             return value
-        whole: Json = msgspec.json.decode(self.read(attachment))
+        try:
+            whole: Json = msgspec.json.decode(self.read(attachment))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise AttachmentError(f"{self.path(attachment.digest)} is no JSON: {error}") from None
         return whole
 
-    def read(self, attachment: Attachment) -> bytes:
-        """The bytes, checked against their hash. Raises AttachmentError."""
-        path = self.path(attachment.digest)
-        try:
-            data = disks.read_file(self._disk, path)
-        except OSError as error:
-            raise unreadable(path, error) from error
-        if data is None:
-            raise AttachmentError(f"{path}: the attachment is not there")
-        if sha256(data).hexdigest() != attachment.digest:
-            raise AttachmentError(f"{path}: the attachment was altered, its hash does not fit")
-        return data
+    # Removing
 
-    def problem(self, attachment: Attachment) -> str | None:
-        """What is wrong with an attachment, in words; None if it is whole. Reads it in pieces."""
-        path = self.path(attachment.digest)
-        try:
-            fd = self._disk.open(path)
-        except FileNotFoundError:
-            return f"the attachment {path} is not there"
-        except OSError as error:
-            return f"the attachment {path} could not be read: {error.strerror}"
-        try:
-            digest = sha256()
-            for chunk in disks.chunks(self._disk, fd, 0):
-                digest.update(chunk)
-        except OSError as error:
-            return f"the attachment {path} could not be read: {error.strerror}"
-        finally:
-            disks.close(self._disk, fd, path)
-        return None if digest.hexdigest() == attachment.digest else f"the attachment {path} was altered"
+    def sweep(
+        self,
+        digests: Collection[str],
+        without: Mapping[str, Collection[int] | None] | None = None,
+        *,
+        dry_run: bool = False,
+    ) -> set[str]:
+        """Remove those of these that nothing refers to; return their digests. One pass over all sessions.
 
-    def path(self, digest: str) -> str:
-        """Where the bytes of this hash are."""
-        if not _NAME.fullmatch(digest):
-            raise AttachmentError(f"{digest!r} is no SHA-256 in hexadecimal")
-        return os.path.join(self._folder, digest[:2], digest)
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Nothing is removed inside the `with`: for who puts an attachment and then the record."""
-        with self._locked(LOCK_SH):
-            yield
-
-    def sweep(self, digests: Collection[str] | None = None) -> list[str]:
-        """Remove those of these, or of all, that nothing refers to; return their digests. One pass over all.
-
-        Waits for whoever is adding one. What stands in quarantine counts: it may be wanted back.
+        `without`: what does not count, see `unreferred`. Waits for whoever is adding one. Raises JournalError
+        where it cannot tell, or not remove.
         """
-        if digests is None:
-            digests = set(self.digests())
-        if not digests or self._disk.status(self._folder) is None:
-            return []
-        with self._locked(LOCK_EX):
-            rest = set(digests)
-            for path in self._referring():
-                if not rest:
-                    break
-                rest -= self.referred(path)
-            removed = []
-            for digest in sorted(rest):
-                if disks.remove_file(self._disk, self.path(digest), durable=True):
-                    removed.append(digest)
-            return removed
-
-    def digests(self) -> Iterator[str]:
-        """The digests of all attachments that are kept."""
-        for folder in self._disk.entries(self._folder):
-            if len(folder.name) == 2:
-                for entry in self._disk.entries(folder.path):
-                    if _NAME.fullmatch(entry.name):
-                        yield entry.name
-                    else:
-                        disks.sweep_if_stale(self._disk, entry)
-
-    def referred(self, path: str) -> set[str]:
-        """The digests of the attachments that a file refers to; none where there is no file."""
-        found: set[str] = set()
-        try:
-            fd = self._disk.open(path)
-        except FileNotFoundError:
-            return found
-        try:
-            before = b""
-            for chunk in disks.chunks(self._disk, fd, 0):
-                data = before + chunk
-                found.update(match.decode() for match in _REFERENCE.findall(data))
-                before = data[-_LONGEST:]
-        finally:
-            disks.close(self._disk, fd, path)
-        return found
-
-    def _referring(self) -> Iterator[str]:
-        """Every file in which a reference may stand."""
-        for entry in self._disk.entries(self._layout.sessions):
-            if entry.name.endswith((JOURNAL_ENDING, ".json")):
-                yield entry.path
-        for entry in self._disk.entries(self._layout.quarantine):
-            yield entry.path
+        there = {each for each in digests if self._disk.status(self.path(each)) is not None}
+        if not there:
+            return set()
+        if dry_run:
+            return unreferred(self._disk, self._layout, there, without)
+        with self._sweeping():
+            return self._remove(unreferred(self._disk, self._layout, there, without))
 
     @contextmanager
-    def _locked(self, kind: int) -> Iterator[None]:
-        path = os.path.join(self._folder, "lock")
-        disks.make_folders(self._disk, self._folder)
-        fd = self._disk.open(path, write=True, create=True)
+    def released(self) -> Iterator[set[str]]:
+        """The digests that are put into the set inside the `with` go at its end, if nothing refers to them.
+
+        Where that fails, what the `with` did stands, and a warning says what is left.
+        """
+        digests: set[str] = set()
         try:
-            self._disk.flock(fd, kind)
-            yield
+            yield digests
         finally:
-            with suppress(OSError):
-                disks.close(self._disk, fd, path)
+            try:
+                self.sweep(digests)
+            except JournalError as error:
+                warnings.warn(str(error), JournalWarning, stacklevel=3)
+
+    def of_session(self, session_id: str) -> set[str]:
+        """The digests of all that a session refers to; where there are no attachments, nothing is read."""
+        if not self.are_there():
+            return set()
+        layout = self._layout
+        paths = (layout.journal(session_id), layout.snapshot(session_id))
+        try:
+            return set().union(*(references_of(self._disk, path) for path in paths))
+        except OSError as error:
+            if isinstance(error, JournalError):
+                raise
+            raise unreadable(paths[0], error) from error
+
+    def strays(self) -> set[str]:
+        """The digests of those that nothing refers to and that nobody added within the hour."""
+        oldest = time.time() - STALE_AFTER_SECONDS
+        old = {entry.name for entry in self.entries() if entry.status.st_mtime < oldest}
+        return unreferred(self._disk, self._layout, old)
+
+    def sweep_strays(self) -> set[str]:
+        """Remove the strays; return their digests. Raises JournalError."""
+        with self._sweeping():
+            return self._remove(self.strays())
+
+    def _remove(self, digests: set[str]) -> set[str]:
+        """Remove files, and what a crash left of them while they were written."""
+        for digest in sorted(digests):
+            path = self.path(digest)
+            for entry in [*self._disk.entries(os.path.dirname(path))]:
+                if entry.name.startswith(f".{digest}."):
+                    disks.remove_file(self._disk, entry.path, durable=False)
+            disks.remove_file(self._disk, path, durable=True)
+        return digests
+
+    @contextmanager
+    def _sweeping(self) -> Iterator[None]:
+        """Nobody adds any inside the `with`. Raises JournalError for whatever the system refuses."""
+        try:
+            with self._locked(LOCK_EX):
+                yield
+        except OSError as error:
+            where = error.filename or self._folder
+            raise JournalError(
+                f"{where}: {error.strerror}; attachments that nothing refers to may be left. Mend that; then "
+                "`journal doctor` finds them"
+            ) from error

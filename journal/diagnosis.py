@@ -24,7 +24,11 @@ SnapshotKind: TypeAlias = Literal[
     "foreign_snapshot", "broken_snapshot", "altered_snapshot", "unreadable_snapshot"
 ]
 StoreKind: TypeAlias = Literal[
-    "broken_catalog", "broken_search_index", "outdated_search_index", "stray_temporaries"
+    "broken_catalog",
+    "broken_search_index",
+    "outdated_search_index",
+    "stray_attachments",
+    "stray_temporaries",
 ]
 Kind: TypeAlias = JournalKind | Literal["erased_record"] | SnapshotKind | StoreKind
 

@@ -28,8 +28,8 @@ FILE_MODE = 0o600
 FOLDER_MODE = 0o700
 # What is read at once, a snapshot or a document, may be so long: parsed, it can take fifty times as much.
 MAX_WHOLE_BYTES: Final = 64 * 1024 * 1024
-# What `replace_file` calls its temporary files, and nobody else calls theirs.
-TEMPORARY: Final = re.compile(r"\..+\.(md|jsonl?)\.[0-9a-f]+\.tmp")
+# What `replace_file` calls its temporary files, and nobody else calls theirs; attachments have no ending.
+TEMPORARY: Final = re.compile(r"\.(.+\.(md|jsonl?)|[0-9a-f]{64})\.[0-9a-f]+\.tmp")
 # Nobody writes a temporary file for that long: what is older was left by a crash.
 STALE_AFTER_SECONDS = 3600.0
 # Known names cost memory, unknown ones a sync.

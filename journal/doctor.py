@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from journal import disk as disks
+from journal.attachment_files import ProblemOf
+from journal.attachments import Attachments
 from journal.derived import has_log
 from journal.disk import TEMPORARY, Disk, Entry
 from journal.errors import JournalError, SessionNotFoundError
@@ -61,10 +63,15 @@ def session_ids(disk: Disk, layout: Layout) -> list[str]:
     return sorted({each for entry in disk.entries(layout.sessions) if (each := _session_of(entry))})
 
 
-def check_session(disk: Disk, layout: Layout, session_id: str) -> Checkup:
-    """Look a session over, in flat memory however long it is. Raises SessionNotFoundError."""
+def check_session(
+    disk: Disk, layout: Layout, session_id: str, problem_of: ProblemOf | None = None
+) -> Checkup:
+    """Look a session over, in flat memory however long it is. Raises SessionNotFoundError.
+
+    `problem_of`: as in `verify_session`.
+    """
     try:
-        report = verify_session(disk, layout, session_id)
+        report = verify_session(disk, layout, session_id, problem_of)
     except SessionNotFoundError:
         raise
     except (JournalError, OSError) as error:
@@ -82,7 +89,7 @@ def check_session(disk: Disk, layout: Layout, session_id: str) -> Checkup:
 
 def check_store(disk: Disk, layout: Layout) -> Iterator[Remark]:
     """Look over what is around the sessions."""
-    for folder in (layout.sessions, layout.quarantine):
+    for folder in (layout.sessions, layout.quarantine, layout.attachments):
         try:
             disks.check_folders(disk, layout.base, folder)
         except OSError as error:
@@ -94,6 +101,7 @@ def check_store(disk: Disk, layout: Layout) -> Iterator[Remark]:
     yield _check_catalog(disk, layout)
     yield _check_search(disk, layout)
     yield _check_quarantine(disk, layout)
+    yield from _check_attachments(disk, layout)
     yield _check_tombstones(disk, layout)
     yield from _check_files(disk, layout)
 
@@ -132,6 +140,26 @@ def _check_quarantine(disk: Disk, layout: Layout) -> Remark:
     if not sizes:
         return Remark(about="quarantine", text="empty")
     return Remark(about="quarantine", text=f"{_count(len(sizes), 'file')}, {sum(sizes):,} bytes")
+
+
+def _check_attachments(disk: Disk, layout: Layout) -> Iterator[Remark]:
+    attachments = Attachments(disk, layout)
+    if not attachments.are_there():
+        return
+    try:
+        sizes = [entry.status.st_size for entry in attachments.entries()]
+        strays = sorted(attachments.strays())
+    except OSError as error:
+        yield Remark(about="attachments", text=_reason(error), is_well=False)
+        return
+    text = f"{_count(len(sizes), 'file')}, {sum(sizes):,} bytes" if sizes else "none"
+    if strays:
+        text = f"{text}; no record refers to {_some(strays, 'file')}: a crash left {_it(strays)}"
+    yield Remark(about="attachments", text=text, advice=_MEND_DERIVED if strays else None)
+
+
+def _it(names: list[str]) -> str:
+    return "them" if len(names) > 1 else "it"
 
 
 def _check_tombstones(disk: Disk, layout: Layout) -> Remark:

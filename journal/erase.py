@@ -28,6 +28,7 @@ from journal.handle import Handle
 from journal.reader import Reader, beginning
 from journal.rechain import without_content
 from journal.record import Pending, decode_record, encode_batch, prepare
+from journal.references import references_in_events
 from journal.search_index import forget
 from journal.snapshot import read_snapshot
 from projections.difference import is_same
@@ -48,12 +49,14 @@ class Erasure:
 
     versions    the records, with the types that they had; those too that repeat the content of others
     quarantine  the files of damaged bytes that go with it: they may hold some of it
+    attachments the digests of those that go with it, because nothing else refers to them
     """
 
     session_id: str
     versions: list[int]
     types: list[str]
     quarantine: list[str] = field(default_factory=list)
+    attachments: list[str] = field(default_factory=list)
 
     def and_(self, other: "Erasure") -> "Erasure":
         """Both together, of the same session."""
@@ -65,6 +68,7 @@ class Erasure:
             versions=versions,
             types=[pairs[version] for version in versions],
             quarantine=sorted({*self.quarantine, *other.quarantine}),
+            attachments=sorted({*self.attachments, *other.attachments}),
         )
 
 
@@ -120,18 +124,22 @@ def erase(
                 return None
             quarantined = _quarantined(setting, session_id)
             types = [event_type(record.event) for record in plan.going.values()]
+            restored = [*_restoring(handle, plan, state)]
+            referred = references_in_events(record.event for record in plan.going.values())
+            referred -= references_in_events(change.event for change in restored)
             told = Erasure(
                 session_id=session_id,
                 versions=list(plan.going),
                 types=types,
                 quarantine=[os.path.basename(path) for path in quarantined],
+                attachments=sorted(referred),
             )
             if dry_run:
                 return told
             event = ContentErased(
                 versions=told.versions, types=types, reason=reason, quarantine=told.quarantine
             )
-            changes = [Change(event=event, at=utc_now()), *_restoring(handle, plan, state)]
+            changes = [Change(event=event, at=utc_now()), *restored]
             batch = [prepare(change, by, cause=cause) for change in changes]
             setting.mark(session_id)
             _sweep(setting, handle, quarantined, types)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
+from journal.attachment_files import ProblemOf, problems
 from journal.catalog import Problem
 from journal.disk import Disk
 from journal.errors import (
@@ -45,17 +46,22 @@ class Questions:
     def __init__(self, disk: Disk, layout: Layout, handles: Handles) -> None:
         self._disk, self._layout, self._handles = disk, layout, handles
 
-    def verify(self, session_id: str) -> Report:
+    def verifier(self) -> Callable[[str], Report]:
+        """Verifies session after session; what they share is looked at once."""
+        problem_of = problems(self._disk, self._layout)
+        return lambda session_id: self.verify(session_id, problem_of)
+
+    def verify(self, session_id: str, problem_of: ProblemOf | None = None) -> Report:
         """The report of a session; of one that cannot be checked, one that says why."""
         try:
-            return self.verify_one(session_id)
+            return self.verify_one(session_id, problem_of)
         except JournalError as error:  # a name that is no id, no file in a file's place
             return Report(ok=False, findings=[str(error)])
 
-    def verify_one(self, session_id: str) -> Report:
+    def verify_one(self, session_id: str, problem_of: ProblemOf | None = None) -> Report:
         """The report of a session that can be checked. Raises JournalError for any other."""
         try:
-            return verify_session(self._disk, self._layout, session_id)
+            return verify_session(self._disk, self._layout, session_id, problem_of)
         except OSError as error:
             if isinstance(error, JournalError):
                 raise
@@ -88,7 +94,7 @@ class Questions:
 
     def verify_each(self, session_ids: Iterable[str]) -> Iterator[tuple[str, Report]]:
         """Their reports, each as soon as it is done."""
-        return self._each("verify", session_ids, self.verify, Report)
+        return self._each("verify", session_ids, self.verifier(), Report)
 
     def summarize_each(
         self, session_ids: Iterable[str]

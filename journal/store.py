@@ -19,6 +19,7 @@ from journal.diagnosis import Diagnosis, diagnose
 from journal.disk import Disk
 from journal.documents import Documents
 from journal.erase import Erasure, content_versions, erase
+from journal.erase_all import erase_all
 from journal.errors import (
     AttachmentError,
     InvalidEventError,
@@ -269,9 +270,13 @@ class StateStore:
     def delete_session(self, session_id: str, *, why: str | None = None) -> bool:
         """Remove a session's journal and snapshot; True if it was there.
 
-        A tombstone keeps its id, version and chain, and who deleted it, when and `why`.
+        A tombstone keeps its id, version and chain, and who deleted it, when and `why`. Attachments that
+        nothing else refers to go, too; where they cannot, the deletion stands and a JournalWarning says so.
         """
-        return self._handles.of(session_id).delete(by=self._acting.now().by, why=why)
+        handle = self._handles.of(session_id)
+        with self._attachments.released() as digests:
+            digests |= self._attachments.of_session(session_id)
+            return handle.delete(by=self._acting.now().by, why=why)
 
     def prune(
         self,
@@ -294,12 +299,15 @@ class StateStore:
         found = self.list_sessions(user_id)
         expired = [*retention.expired(found, utc_now())][::-1]
         pruned = Pruned(unreadable=found.unreadable)
-        for summary in expired:
-            handle = self._handles.glance(summary.id)
-            if dry_run or handle.delete(by=self._acting.now().by, why=str(retention), expected=summary):
-                pruned.sessions.append(summary)
-            else:
-                pruned.changed.append(summary.id)
+        with self._attachments.released() as digests:  # one pass for all of them
+            for summary in expired:
+                handle = self._handles.glance(summary.id)
+                referred = set() if dry_run else self._attachments.of_session(summary.id)
+                if dry_run or handle.delete(by=self._acting.now().by, why=str(retention), expected=summary):
+                    pruned.sessions.append(summary)
+                    digests |= referred
+                else:
+                    pruned.changed.append(summary.id)
         return pruned
 
     def tombstones(self) -> list[Tombstone]:
@@ -480,7 +488,10 @@ class StateStore:
         """
         chosen = str(uuid.uuid4()) if new_id is None else new_id
         version = None if at is None else self._version_at(session_id, at)
-        return fork(self._setting, session_id, version, chosen, **self._acting.now()._asdict())
+        with self._attachments.held_if(
+            self._attachments.are_there()
+        ):  # until it is there, the other one may be deleted
+            return fork(self._setting, session_id, version, chosen, **self._acting.now()._asdict())
 
     def rewind(self, session_id: str, to: int | datetime, *, expected_version: int = ANY) -> int:
         """Make the session again what it was at a version or a moment; return its new version.
@@ -512,16 +523,18 @@ class StateStore:
         """Take the content of records out for good; that they were there, when and by whom stays proven.
 
         Whatever repeats the same content goes with it: states that were set as a whole, forks, snapshots,
-        files in quarantine, temporary files, the catalog. A record says what was erased, why and by whom. An
-        erased message keeps its place, empty; an erased setting has no effect. Each session is changed whole
-        or not at all, beside writers and followers, and on disk when this returns, whatever the durability.
+        files in quarantine, temporary files, the catalog, attachments that nothing else refers to. A record
+        says what was erased, why and by whom. An erased message keeps its place, empty; an erased setting has
+        no effect. Each session is changed whole or not at all, beside writers and followers, and on disk when
+        this returns, whatever the durability.
         `dry_run`: nothing is changed, and the answer is the same. What programs that run hold in memory, and
         what was copied elsewhere, is out of reach.
 
         What is gone already is passed over. Raises SessionNotFoundError, also for a record that is not there;
         InvalidEventError for one whose content must stay; CorruptRecordError; DurabilityError: erase again.
         """
-        return self._erase(session_id, set(versions), reason=reason, by=by, dry_run=dry_run)
+        wanted = set(versions)
+        return self._erase_all(lambda: [(session_id, wanted)], reason=reason, by=by, dry_run=dry_run)
 
     def erase_user(
         self, user_id: str, *, reason: str, by: str | None = None, dry_run: bool = False
@@ -530,16 +543,34 @@ class StateStore:
 
         That the sessions were there stays, with their ids, times and the user's id.
         """
-        found: dict[str, Erasure] = {}
-        for summary in self.list_sessions(user_id):
-            handle = self._handles.glance(summary.id)
-            with handle.log.using:
-                handle.read()
-                versions = content_versions(handle)  # what a copy's erasure took is gone by now
-            for each in self._erase(summary.id, set(versions), reason=reason, by=by, dry_run=dry_run):
-                before = found.get(each.session_id)
-                found[each.session_id] = each if before is None else before.and_(each)
-        return list(found.values())
+
+        def wanted() -> Iterator[tuple[str, set[int]]]:
+            for summary in self.list_sessions(user_id):
+                handle = self._handles.glance(summary.id)
+                with handle.log.using:
+                    handle.read()
+                    versions = content_versions(handle)  # what a copy's erasure took is gone by now
+                yield summary.id, set(versions)
+
+        return self._erase_all(wanted, reason=reason, by=by, dry_run=dry_run)
+
+    def _erase_all(
+        self,
+        wanted: Callable[[], Iterable[tuple[str, set[int]]]],
+        *,
+        reason: str,
+        by: str | None,
+        dry_run: bool,
+    ) -> list[Erasure]:
+        def run(dry_run: bool) -> list[Erasure]:
+            found: dict[str, Erasure] = {}
+            for session_id, versions in wanted():
+                for each in self._erase(session_id, versions, reason=reason, by=by, dry_run=dry_run):
+                    before = found.get(each.session_id)
+                    found[each.session_id] = each if before is None else before.and_(each)
+            return list(found.values())
+
+        return erase_all(self._layout, self._attachments, run, dry_run=dry_run)
 
     def _erase(
         self, session_id: str, versions: set[int], *, reason: str, by: str | None, dry_run: bool
@@ -686,7 +717,8 @@ class StateStore:
         ids = self.session_ids() if session_id is None else [session_id]
         if session_id is None:
             with contextlib.suppress(OSError):  # leftovers can wait
-                disks.sweep_temporaries(self._disk, self._layout.sessions)
+                for folder in (self._layout.sessions, *self._attachments.folders()):
+                    disks.sweep_temporaries(self._disk, folder)
         written = 0
         for each in ids:
             try:
@@ -706,11 +738,15 @@ class StateStore:
     def attach(self, data: bytes, media_type: str = "application/octet-stream") -> Json:
         """Keep bytes beside the records, on disk when this returns; the result refers to them in any JSON.
 
-        Put it into an event soon: what no journal refers to may be removed. The same bytes are kept once,
-        whoever attached them. Raises AttachmentError (too many), DurabilityError.
+        Put it into an event soon: where no journal refers to it, `journal repair` may remove it after an
+        hour, and a deletion or an erasure of the same bytes at once. A document does not count. The same
+        bytes are kept once, whoever attached them.
+
+        Raises AttachmentError (over 64 MiB), InvalidEventError (no bytes, no media type), DurabilityError.
         """
         self._handles.check_usable()
-        return self._attachments.put(data, media_type).to_json()
+        with self._attachments.held():
+            return self._attachments.put(data, media_type).to_json()
 
     def attachment(self, reference: Json) -> bytes:
         """The bytes that a reference in a record stands for, checked against their hash.

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from journal import catalog, search_index
 from journal import disk as disks
+from journal.attachments import Attachments
 from journal.derived import has_log, remove_database
 from journal.diagnosis import Diagnosis, Step, StoreKind
 from journal.disk import Disk
@@ -37,8 +38,12 @@ def repair_store(disk: Disk, layout: Layout) -> list[str]:
             case "outdated_search_index":
                 search_index.forget(disk, layout.search, gone_from_search(disk, layout))
                 done.append("took their words out of it.")
+            case "stray_attachments":
+                number = len(Attachments(disk, layout).sweep_strays())
+                done.append(f"removed {number:,} attachment{'s' * (number != 1)}.")
             case _:
-                disks.sweep_temporaries(disk, layout.sessions)
+                for folder in _with_temporaries(disk, layout):
+                    disks.sweep_temporaries(disk, folder)
                 done.append("removed the temporary files.")
     return done
 
@@ -60,6 +65,18 @@ def _steps(disk: Disk, layout: Layout) -> Iterator[Step]:
             remedy="take their words out of it; the next `journal search` would do so, too.",
             size_bytes=0,
         )
+    attachments, strays = Attachments(disk, layout), []
+    with contextlib.suppress(OSError):  # then nobody can tell, and `journal doctor` says why
+        strays = sorted(attachments.strays())
+    if strays:
+        findings = [
+            f"{attachments.path(each)}: no record refers to it, and it is over an hour old: a crash left it."
+            for each in strays[:MOST_TOLD]
+        ]
+        if len(strays) > MOST_TOLD:
+            findings.append(f"{layout.attachments}: {len(strays) - MOST_TOLD:,} more such files.")
+        remedy = "remove what nobody can ask for."
+        yield Step(kind="stray_attachments", findings=findings, remedy=remedy, size_bytes=0)
     if stray := stray_temporaries(disk, layout):
         yield Step(
             kind="stray_temporaries",
@@ -137,5 +154,10 @@ def _look(disk: Disk, path: str, ask: Callable[[sqlite3.Connection], T]) -> T:
 
 
 def stray_temporaries(disk: Disk, layout: Layout) -> list[str]:
-    """The paths of temporary files that crashed writers left beside the sessions."""
-    return sorted(entry.path for entry in disk.entries(layout.sessions) if disks.is_stale(entry))
+    """The paths of temporary files that crashed writers left beside the sessions, and the attachments."""
+    folders = _with_temporaries(disk, layout)
+    return sorted(entry.path for folder in folders for entry in disk.entries(folder) if disks.is_stale(entry))
+
+
+def _with_temporaries(disk: Disk, layout: Layout) -> list[str]:
+    return [layout.sessions, *Attachments(disk, layout).folders()]

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal, Self, TypeAlias, get_args
 
+from journal.attached import attached_to
+from journal.attachment_files import ProblemKind, ProblemOf, problems
 from journal.chain import Damage
 from journal.disk import Disk
 from journal.erasures import Erasures
@@ -32,19 +34,14 @@ from projections.session import SessionProjection, apply_event
 
 # A larger snapshot is compared by its marker alone, so that memory stays flat.
 MAX_COMPARED_BYTES = 8 * 1024 * 1024
+_SAID: Final = (UserMessageAdded, AgentResponseAdded)
 
 
-Kind: TypeAlias = Literal[
-    "damage",
-    "newer_format",
-    "erased_record",
-    "false_origin",
-    "foreign_snapshot",
-    "altered_snapshot",
-    "unreadable_snapshot",
-    "broken_snapshot",
-    "torn_tail",
-]
+Kind: TypeAlias = (
+    Literal["damage", "newer_format", "erased_record", "false_origin"]
+    | ProblemKind
+    | Literal["foreign_snapshot", "altered_snapshot", "unreadable_snapshot", "broken_snapshot", "torn_tail"]
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +81,7 @@ class Report:
         )
 
 
-_GRAVITY: Final[tuple[Kind, ...]] = get_args(Kind)
+_GRAVITY: Final[tuple[Kind, ...]] = tuple(each for kinds in get_args(Kind) for each in get_args(kinds))
 
 
 class _Verdict:
@@ -106,10 +103,12 @@ class _Verdict:
         self.notes.append(text)
 
 
-def verify_session(disk: Disk, layout: Layout, session_id: str) -> Report:
+def verify_session(
+    disk: Disk, layout: Layout, session_id: str, problem_of: ProblemOf | None = None
+) -> Report:
     """Check one session, without a lock and without writing. Memory stays flat however long the journal is.
 
-    Raises SessionNotFoundError.
+    `problem_of`: of an attachment, where it was looked at already. Raises SessionNotFoundError.
     """
     log = Log(disk, layout.journal(session_id), session_id, durable=False)
     try:
@@ -124,7 +123,7 @@ def verify_session(disk: Disk, layout: Layout, session_id: str) -> Report:
             snapshot = None
         else:
             snapshot = _snapshot(disk, log, path, verdict)
-        version = _check_journal(log, snapshot, verdict)
+        version = _check_journal(log, snapshot, verdict, problem_of or problems(disk, layout))
         return Report(
             ok=not verdict.findings,
             findings=verdict.findings,
@@ -176,7 +175,7 @@ def _check_marker(log: Log, marker: Marker | None, path: str, verdict: _Verdict)
         verdict.note(f"{path}: a large snapshot; its place in the journal was checked, not its content.")
 
 
-def _check_journal(log: Log, snapshot: Snapshot | None, verdict: _Verdict) -> int:
+def _check_journal(log: Log, snapshot: Snapshot | None, verdict: _Verdict, problem_of: ProblemOf) -> int:
     """Check every record; return the number of the last good one."""
     marker = snapshot.marker if snapshot is not None else None
     folded = None
@@ -187,6 +186,7 @@ def _check_journal(log: Log, snapshot: Snapshot | None, verdict: _Verdict) -> in
             verdict.note(f"the snapshot of {log.session_id!r} is of another journal and will be rebuilt.")
     erasures = Erasures()
     lineage: Lineage | None = None
+    beside: list[tuple[Kind, str]] = []
     seq = good = offset = 0
     compared = marker.version if marker is not None and folded is not None else 0
     try:
@@ -213,6 +213,11 @@ def _check_journal(log: Log, snapshot: Snapshot | None, verdict: _Verdict) -> in
                     erasures.see(record, offset)
             if lineage is not None:
                 lineage.see(seq, line)
+            # Of what was said it is known without a look at the line.
+            for attachment in () if isinstance(event, _SAID) and event.extra is None else attached_to(line):
+                if (problem := problem_of(attachment.digest)) is not None:
+                    text = f"the attachment {attachment.digest} {problem.text}."
+                    beside.append((problem.kind, f"{log.path}, byte {offset}, record {seq}: {text}"))
             good = seq
     except Damage as damage:
         verdict.wrong("damage", f"{log.path}, byte {offset}, record {seq}: {damage.reason}.")
@@ -255,6 +260,8 @@ def _check_journal(log: Log, snapshot: Snapshot | None, verdict: _Verdict) -> in
             f"{marker.version if marker else 0}: it was altered. `journal repair` rebuilds it."
         )
         verdict.wrong("altered_snapshot", text)
+    for kind, text in beside:  # the journal itself is none the worse for it
+        verdict.wrong(kind, text)
     return good
 
 

@@ -14,7 +14,7 @@ def main(folder: str, question: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever asks decides when this ends
     with StateStore(folder, durability="os", allow_network=True) as store:
         answers: dict[str, Callable[[str], object]] = {
-            "verify": store._questions.verify,
+            "verify": store._questions.verifier(),
             "summarize": store._questions.summarize,
             "measure": store._questions.measure,
         }

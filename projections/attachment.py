@@ -23,6 +23,9 @@ class Attachment(Struct, frozen=True, kw_only=True):
     media_type: str = "application/octet-stream"
     is_value: bool = False
 
+    def __str__(self) -> str:
+        return f"attachment of {self.size_bytes:,} bytes, {self.media_type}, SHA-256 {self.digest}"
+
     def to_json(self) -> Json:
         """The reference, as it stands in a record."""
         found: dict[str, Json] = {
@@ -41,7 +44,8 @@ def attachment_of(value: Json) -> Attachment | None:
     if (
         not isinstance(digest, str)
         or not _DIGEST.fullmatch(digest)
-        or not isinstance(size_bytes, int)
+        or type(size_bytes) is not int
+        or size_bytes < 0
         or not isinstance(media_type, str)
         or (len(value) == 4 and value.get("is_value") is not True)
     ):

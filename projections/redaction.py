@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from projections.attachment import attachment_of
 from projections.document import Json
 from projections.events import Event, KnownEvent, Record, UnknownEvent
 from projections.secrets import NAMED_SHAPES, SHAPES, Shape, secret_by_name
@@ -148,6 +149,8 @@ class _Walk:
         return value
 
     def object(self, value: dict[str, Any]) -> dict[str, Any]:
+        if attachment_of(value) is not None:  # a hash is no secret, and without it the attachment is lost
+            return value | {"media_type": self.text(value["media_type"])}
         redacted: dict[str, Any] = {}
         for key, each in value.items():
             name = shown = self.text(key)

@@ -8,6 +8,7 @@ from typing import assert_never
 
 from msgspec import Struct
 
+from projections.attachment import attachment_of
 from projections.document import Json, SessionDocument, parse_document
 from projections.events import (
     ActivePersonaSet,
@@ -175,6 +176,8 @@ def _said_in(document: SessionDocument, seq: int) -> Iterator[Entry]:
 
 
 def _readable(value: Json) -> str:
+    if (attachment := attachment_of(value)) is not None:
+        return f"[{attachment}]"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
 
 

@@ -19,6 +19,7 @@ JOURNAL = [
     "AgentResponse",
     "AsyncLiveSession",
     "AsyncStateStore",
+    "AttachmentError",
     "Change",
     "CorruptRecordError",
     "CorruptSnapshotError",

@@ -93,7 +93,7 @@ def test_workers_really_answer(many, monkeypatch, question):
     """Not this process in their place, as it would if it did not understand them."""
     questions, ids, answered = many._questions, many.session_ids(), []
     ask = getattr(questions, question)
-    monkeypatch.setattr(questions, question, lambda each: answered.append(each) or ask(each))
+    monkeypatch.setattr(questions, question, lambda each, *_: answered.append(each) or ask(each))
     found = list(getattr(questions, f"{question}_each")(ids))
 
     assert sorted(each for each, _ in found) == ids
@@ -141,6 +141,6 @@ def test_a_worker_does_not_import_what_lies_in_the_current_folder(many, tmp_path
     monkeypatch.setattr(workers.sys, "path", [each for each in sys.path if each not in ("", os.getcwd())])
     answered = []
     verify = many._questions.verify
-    monkeypatch.setattr(many._questions, "verify", lambda each: answered.append(each) or verify(each))
+    monkeypatch.setattr(many._questions, "verify", lambda each, *_: answered.append(each) or verify(each))
     assert len(dict(many.verify_each())) == 300
     assert len(answered) < 300

@@ -25,6 +25,8 @@ _WORDS = {
     "torn_tail": ("torn tail", "yellow"),
     "broken_snapshot": ("broken snapshot", "yellow"),
 }
+# For these a repair can do nothing.
+_BEYOND_REPAIR = ("ok", "missing_attachment", "altered_attachment", "unreadable_attachment")
 _WIDEST_ID = 40
 # So many sessions are named in what to type next.
 _MOST_NAMED = 5
@@ -38,6 +40,7 @@ def doctor_command(call: Call, session_ids: tuple[str, ...]) -> None:
     One line a session, then what is around them: the catalog, the search index, the quarantine, who may
     read the files.
     """
+    from journal.attachment_files import problems
     from journal.disk import Disk
     from journal.doctor import check_session, check_store
     from journal.doctor import session_ids as all_ids
@@ -48,13 +51,14 @@ def doctor_command(call: Call, session_ids: tuple[str, ...]) -> None:
     disk, layout = Disk(), Layout(folder)
     ids = list(dict.fromkeys(require_in(folder, each) for each in session_ids)) or all_ids(disk, layout)
     told = _Told(call, width=min(max(map(cells, map(visible, ids)), default=0), _WIDEST_ID))
+    problem_of = problems(disk, layout)
     # Where a person sees the lines themselves, they are the progress.
     quiet = call.out.is_terminal and not call.out.as_json
     with Progress("looking at", quiet=quiet) as progress:
         for done, session_id in enumerate(ids):
             progress(session_id, done, len(ids))
             with contextlib.suppress(SessionNotFoundError):  # deleted this very moment
-                told.session(check_session(disk, layout, session_id))
+                told.session(check_session(disk, layout, session_id, problem_of))
     told.end([] if session_ids else list(check_store(disk, layout)))
 
 
@@ -71,7 +75,7 @@ class _Told:
         """One line, and a sentence for each thing that is wrong."""
         self._states[found.state] += 1
         self._is_well &= found.is_well
-        if found.state != "ok" and len(self._ill) <= _MOST_NAMED:
+        if found.state not in _BEYOND_REPAIR and len(self._ill) <= _MOST_NAMED:
             self._ill.append(found.session_id)
         if self._out.as_json:
             self._out.json(dataclasses.asdict(found))

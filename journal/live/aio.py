@@ -227,7 +227,8 @@ class AsyncLiveSession:
             raise
         event = step.finished(result, encode, (perf_counter() - started) * 1000)
         ended = await self._call(self._live._record_step, step, event)
-        return await self._call(step.result_of, ended, self._live._attachments, decode)
+        attachments = None if ended is event else self._live._attachments
+        return await self._call(step.result_of, ended, attachments, decode)
 
     def scope(self, name: str) -> AbstractContextManager[None]:
         """As LiveSession.scope, in a plain `with`; it holds for the tasks that are started inside it."""

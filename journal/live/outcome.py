@@ -26,15 +26,18 @@ class Step:
     name: str
     arguments: Json
 
-    def result_of(self, event: Event, attachments: Attachments, decode: Decode | None) -> Any:
-        """What the step gave, as its end says. Raises what it raised."""
+    def result_of(self, event: Event, attachments: Attachments | None, decode: Decode | None) -> Any:
+        """What the step gave, as its end says. Raises what it raised.
+
+        `attachments`: None where it ended just now, and is not moved out yet.
+        """
         if isinstance(event, Erased):
             raise RecordedError(self.key, "Erased", "its result was erased; give the step another scope")
         if not isinstance(event, StepFinished) or event.name != self.name:
             raise InvalidEventError(f"{self.key!r} is the key of a record that is no such step")
         if event.error_type is not None:
             raise recorded_error(self.key, event.error_type, event.error or "")
-        result = attachments.moved_back(event.result)
+        result = event.result if attachments is None else attachments.moved_back(event.result)
         return result if decode is None else decode(result)
 
     def finished(self, result: Any, encode: Encode | None, duration_ms: float) -> StepFinished:

@@ -222,6 +222,7 @@ class ReplaySession(LiveSession):
         return record
 
     def _compared(self, record: Record, asked: Event) -> Record:
+        asked = self._as_stored(asked, record.event)
         if not _is_same(record, asked):
             self._diverge(record.seq, _deed(record.event), _deed(asked))
         return record
@@ -359,12 +360,11 @@ class ReplaySession(LiveSession):
             self.served += 1
             step = Step(key, name, arguments)
             event = record.event
-            if isinstance(event, StepFinished) and not _same(event.arguments, self._as_recorded(arguments)):
-                self._diverge(
-                    record.seq,
-                    {"step": key, "arguments": event.arguments},
-                    {"step": key, "arguments": arguments},
-                )
+            if isinstance(event, StepFinished):
+                asked = self._as_recorded(arguments, event.arguments)
+                if not _same(event.arguments, asked):
+                    recorded: Json = {"step": key, "arguments": event.arguments}
+                    self._diverge(record.seq, recorded, {"step": key, "arguments": asked})
             return step, event
 
     def _find_step(self, claim: Claim, name: str) -> str | None:

@@ -57,7 +57,8 @@ class LiveSteps(LiveWriter):
             self._record_step(step, step.failed(error, (perf_counter() - started) * 1000))
             raise
         event = step.finished(result, encode, (perf_counter() - started) * 1000)
-        return step.result_of(self._record_step(step, event), self._attachments, decode)
+        ended = self._record_step(step, event)
+        return step.result_of(ended, None if ended is event else self._attachments, decode)
 
     @contextlib.contextmanager
     def scope(self, name: str) -> Iterator[None]:
@@ -104,7 +105,9 @@ class LiveSteps(LiveWriter):
         if (record := self._recall.keyed(step.key)) is None:
             return None
         if isinstance(record.event, StepFinished):
-            check_same(step.key, record.event.arguments, self._as_recorded(step.arguments))
+            check_same(
+                step.key, record.event.arguments, self._as_recorded(step.arguments, record.event.arguments)
+            )
         return record.event
 
     def _record_step(self, step: Step, event: StepFinished) -> Event:

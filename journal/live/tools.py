@@ -145,8 +145,8 @@ class LiveTools(LiveWriter):
                 return call, None
             event = found.called.event
             assert isinstance(event, ToolCalled)
-            recorded, asked = [event.name, event.arguments], [name, self._as_recorded(call.arguments)]
-            check_same(f"the call {call_id!r}", recorded, asked)
+            asked = self._as_recorded(call.arguments, event.arguments)
+            check_same(f"the call {call_id!r}", [event.name, event.arguments], [name, asked])
             if found.returned is not None:
                 return call, Done(name, found.returned.event)
             policy = self._on_unknown

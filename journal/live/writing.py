@@ -156,8 +156,7 @@ class LiveWriter:
         self._version, self._chain = log.version, log.chain
 
     def _same(self, there: Record, event: Event, key: str) -> int:
-        redact = self._handle()._setting.redact
-        asked = event if redact is None else redact(event)
+        asked = self._as_stored(event, there.event)
         if isinstance(asked, AgentResponseAdded) and isinstance(there.event, AgentResponseAdded):
             asked = structs.replace(asked, timestamp=there.event.timestamp)  # it may be answered anew
         if there.event != asked and not isinstance(there.event, Erased):
@@ -183,11 +182,18 @@ class LiveWriter:
         change.event = structs.replace(event, **small)
         return payloads
 
-    def _as_recorded(self, arguments: Json) -> Json:
-        """The arguments as they are on record, where some of them is hidden there, or too large for it."""
+    def _as_recorded(self, asked: Json, recorded: Json) -> Json:
+        """What is asked for in the form of what is on record: some may be hidden there, or kept beside."""
+        stored = self._as_stored(CustomEvent(name="", data=asked), CustomEvent(name="", data=recorded))
+        return stored.data if isinstance(stored, CustomEvent) else asked
+
+    def _as_stored(self, event: Event, there: Event) -> Event:
+        """An event as it would be stored in the place of one that is there."""
         redact = self._handle()._setting.redact
-        if redact is not None:
-            hidden = redact(CustomEvent(name="", data=arguments))
-            arguments = hidden.data if isinstance(hidden, CustomEvent) else arguments
-        large = self._attachments.is_large(arguments)
-        return self._attachments.moved_out(arguments)[0] if large else arguments
+        event = event if redact is None else redact(event)
+        if type(event) is not type(there):
+            return event
+        moved: dict[str, Json] = {}
+        for name in _MAY_BE_LARGE.get(type(event), ()):
+            moved[name] = self._attachments.moved_as(getattr(event, name), getattr(there, name))
+        return structs.replace(event, **moved) if moved else event
