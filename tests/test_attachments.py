@@ -727,13 +727,13 @@ def test_a_fork_of_a_session_that_is_deleted_meanwhile_keeps_what_it_refers_to(s
     noted(store, "s", LARGE)
     replace, deleting = Log.replace, []
 
-    def meanwhile(log, pieces, *, durable):
+    def meanwhile(log, pieces, **options):
         deleting.append(threading.Thread(target=store.delete_session, args=("s",)))
         deleting[0].start()
         while Path(store._layout.journal("s")).exists():
             time.sleep(0.01)
         time.sleep(0.1)
-        replace(log, pieces, durable=durable)
+        replace(log, pieces, **options)
 
     monkeypatch.setattr(Log, "replace", meanwhile)
     store.fork("s", new_id="t")
@@ -983,11 +983,11 @@ def test_what_is_put_back_while_it_is_erased_goes_all_the_same(store, folder, mo
     noted(store, "s", LARGE, LARGE + "!")
     replace = Log.replace
 
-    def meanwhile(log, pieces, *, durable):
+    def meanwhile(log, pieces, **options):
         store.attach(json.dumps(LARGE).encode())
         store.append("t", [CREATED.__class__(session_id="t", user_id="u")], expected_version=0)
         noted(store, "t", LARGE + "!")
-        replace(log, pieces, durable=durable)
+        replace(log, pieces, **options)
 
     with monkeypatch.context() as patched:
         patched.setattr(Log, "replace", meanwhile)
