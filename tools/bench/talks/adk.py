@@ -3,15 +3,15 @@
 from typing import Any
 
 from google.adk.events.event import Event
-from google.adk.sessions.base_session_service import BaseSessionService, GetSessionConfig
+from google.adk.sessions.base_session_service import GetSessionConfig
 from google.adk.sessions.sqlite_session_service import SqliteSessionService
 from google.genai.types import Content, Part
+
+from journal.adapters.adk import JournalSessionService
 from talks.talk import Talk
 from talks.unsynced import open_unsynced
 
-from journal.adapters.adk import JournalSessionService
-
-_NAMES = {"app_name": "bench", "user_id": "u", "session_id": "talk"}
+_NAMES: dict[str, Any] = {"app_name": "bench", "user_id": "u", "session_id": "talk"}
 
 
 class AdkTalk(Talk):
@@ -23,16 +23,15 @@ class AdkTalk(Talk):
     async def open(self) -> None:
         if not self.is_ours and self.durability == "os":
             open_unsynced(self.folder)
-        self._service: BaseSessionService = (
+        self._service: Any = (
             JournalSessionService(self.folder, durability=self.durability)
             if self.is_ours
             else SqliteSessionService(str(self.folder / "talk.db"))
         )
         self._config = None if self.recent is None else GetSessionConfig(num_recent_events=self.recent)
-        self._session: Any = None
         await self.read()
         if self._session is None:
-            self._session = await self._service.create_session(**_NAMES)
+            self._session: Any = await self._service.create_session(**_NAMES)
 
     def messages(self) -> Any:
         said = ("user", "user", self.question), ("agent", "model", self.answer)
@@ -53,8 +52,8 @@ class AdkTalk(Talk):
             await self._service.append_event(self._session, event)
 
     async def texts(self) -> list[str]:
-        session: Any = await self._service.get_session(**_NAMES)
+        session = await self._service.get_session(**_NAMES)
         return [event.content.parts[0].text for event in session.events]
 
     async def close(self) -> None:
-        await self._service.close()  # type: ignore[attr-defined]
+        await self._service.close()

@@ -7,11 +7,11 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langgraph.checkpoint.base import copy_checkpoint, empty_checkpoint
 from langgraph.checkpoint.base.id import uuid6
 from langgraph.checkpoint.sqlite import SqliteSaver
-from talks.talk import Talk
-from talks.unsynced import open_unsynced
 
 from journal import StateStore
 from journal.adapters.langgraph import JournalSaver
+from talks.talk import Talk
+from talks.unsynced import open_unsynced
 
 _THREAD: Any = {"configurable": {"thread_id": "talk", "checkpoint_ns": ""}}
 
@@ -19,7 +19,7 @@ _THREAD: Any = {"configurable": {"thread_id": "talk", "checkpoint_ns": ""}}
 class LangGraphTalk(Talk):
     """A graph of one node, `START → agent → END`, whose state is its messages.
 
-    The runner gets the latest checkpoint; puts one for the input, one for the node's turn and one for its end;
+    The runner gets the latest checkpoint; puts one for the input, one for the node's turn, one for its end;
     and between them what START and the node wrote. `recent`: the graph keeps no more messages than these.
     """
 
@@ -59,9 +59,9 @@ class LangGraphTalk(Talk):
         self._put("loop", step + 1, {"messages": self._with(answer)}, "branch:to:agent")
 
     async def grow(self, turns: int) -> None:
-        """As the others; with all messages in the state, which SqliteSaver writes anew each time, in one step.
+        """As the others; but with all messages in the state at once.
 
-        10,000 turns, one by one, would be 600 GB there.
+        SqliteSaver writes them all in each step: 10,000 turns, one by one, would be hundreds of GB.
         """
         earlier: list[BaseMessage] = []
         while self.recent is None and self.turns < turns - 1:

@@ -3,11 +3,11 @@
 from typing import Any
 
 from agents import SQLiteSession
-from talks.talk import Talk
-from talks.unsynced import open_unsynced
 
 from journal import AsyncStateStore
 from journal.adapters.openai_agents import JournalSession
+from talks.talk import Talk
+from talks.unsynced import open_unsynced
 
 
 class OpenAITalk(Talk):

@@ -7,9 +7,9 @@ from typing import Any
 from strands import Agent
 from strands.models import Model
 from strands.session import FileSessionManager, RepositorySessionManager
-from talks.talk import Talk
 
 from journal.adapters.strands import JournalSessionRepository
+from talks.talk import Talk
 
 
 class _Silent(Model):

@@ -4,20 +4,17 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-_connect = sqlite3.connect
+_connect: Any = sqlite3.connect
 _folders: set[str] = set()
 
 
 def open_unsynced(folder: Path) -> None:
-    """From now on, whoever opens a database in this folder gets it with `synchronous = off`.
-
-    The frameworks open their databases themselves, some of them for each call.
-    """
+    """`connect` opens the databases of this folder with `synchronous = off`."""
     _folders.add(str(folder))
-    setattr(sqlite3, "connect", _connect_unsynced)  # noqa: B010
 
 
-def _connect_unsynced(database: Any, *arguments: Any, **options: Any) -> sqlite3.Connection:
+def connect(database: Any, *arguments: Any, **options: Any) -> Any:
+    """In the place of sqlite3.connect: frameworks open their databases themselves, some for each call."""
     connection = _connect(database, *arguments, **options)
     if str(Path(database).parent) in _folders:
         connection.execute("pragma synchronous = off")
