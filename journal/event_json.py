@@ -32,6 +32,10 @@ MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
 MAX_DEPTH: Final = 100
 KNOWN_TYPES: Final = frozenset(str(kind.__struct_config__.tag) for kind in KnownEvent.__args__)
 
+# How an integer that may not fit in 64 bits begins, when all digits are made one, and what may be before it.
+_LONG_INTEGER: Final = b":" + b"0" * 19
+_SHAPE: Final = bytes.maketrans(b"123456789,[", b"000000000::")
+
 encode_json = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 _decode_known = msgspec.json.Decoder(KnownEvent).decode
@@ -43,6 +47,8 @@ def encode_event(event: Event) -> bytes:
     Raises InvalidEventError for what JSON or a reader could not give back: NaN and infinities, integers
     past 64 bits, lone surrogates, nesting past 100, over 16 MiB, keys that are no texts, wrong types.
     """
+    if (plain := _encode_plain(event)) is not None:
+        return plain
     if isinstance(event, UnknownEvent):
         raw = _raw_of_unknown(event)
     elif isinstance(event, Erased):
@@ -73,6 +79,27 @@ def encode_event(event: Event) -> bytes:
             f"{type(event).__name__}: {len(raw):,} bytes, over the {MAX_EVENT_BYTES:,} that a record may hold"
         )
     return raw
+
+
+def _encode_plain(event: Event) -> bytes | None:
+    """The JSON of an event that comes back as it is; None where that takes a closer look, or fails it.
+
+    What JSON has no place for comes back as something else; but integers do, however long, and other readers
+    have no place for those.
+    """
+    if event.__class__ in (UnknownEvent, Erased):
+        return None
+    try:
+        raw = encode_json(event)
+        is_plain = (
+            len(raw) <= MAX_EVENT_BYTES
+            and raw.count(b"{") + raw.count(b"[") <= MAX_DEPTH
+            and _LONG_INTEGER not in raw.translate(_SHAPE, b"-")
+            and _decode_known(raw) == event
+        )
+    except (msgspec.MsgspecError, TypeError, ValueError, AttributeError, RecursionError):
+        return None
+    return raw if is_plain else None
 
 
 def encode_plain_text(event: Event) -> bytes | None:

@@ -81,10 +81,12 @@ class Values:
 
     def _to_json(self, value: Any, depth: int) -> Json:
         kind = type(value)
+        if kind is str:
+            if value.isascii() and value[:1] != _MARK:
+                return value  # type: ignore[no-any-return]
+            return _escaped(value) if _is_text(value) else self._bytes(value)
         if value is None or kind is bool:
             return value  # type: ignore[no-any-return]
-        if kind is str:
-            return _escaped(value) if _is_text(value) else self._bytes(value)
         if kind is int:
             return value if -(2**63) <= value < 2**64 else self._bytes(value)
         if kind is float:
@@ -139,8 +141,10 @@ def references(value: Json) -> Iterator[Reference]:
             yield _reference(value)
     elif isinstance(value, list | dict):
         for each in value.values() if isinstance(value, dict) else value:
-            if not isinstance(each, str) or each.startswith(_MARK):
+            if each.__class__ is not str:
                 yield from references(each)
+            elif each[:1] == _MARK and each[1:2] != _MARK:
+                yield _reference(each)
 
 
 def _reference(value: str) -> Reference:

@@ -1,0 +1,1 @@
+"""The same conversation in the stores that agent frameworks bring, and in ours."""
