@@ -128,7 +128,6 @@ class StateStore:
         self._catalog = Catalog(disk, layout, self._marks, self._questions.summarize_each)
         self._search = Search(disk, layout, self._catalog)
         self._attachments = Attachments(disk, layout, attach_over_bytes)
-        self._ground = Ground(self._handles, self._acting, self._attachments, self.records, self.fork)
         self._documents = Documents(disk, layout, durable=durable, redact=redact)
 
     @property
@@ -247,7 +246,7 @@ class StateStore:
             self.get_or_create_session(user_id, session_id)
         elif not self._handles.of(session_id).exists():
             raise SessionNotFoundError(session_id, "give its user_id to create it")
-        return LiveSession(self._ground, session_id, on_unknown)
+        return LiveSession(self._ground(), session_id, on_unknown)
 
     def replay(
         self, session_id: str, agent: Agent, *, until: int | None = None, new_id: str | None = None
@@ -265,7 +264,7 @@ class StateStore:
         Raises what `agent` raises; InvalidEventError for a block of `with live.tool_call`, which nothing can
         keep from running; SessionNotFoundError, CorruptRecordError.
         """
-        return replay(self._ground, session_id, agent, until, new_id)
+        return replay(self._ground(), session_id, agent, until, new_id)
 
     def delete_session(self, session_id: str, *, why: str | None = None) -> bool:
         """Remove a session's journal and snapshot; True if it was there.
@@ -826,6 +825,10 @@ class StateStore:
 
     def __repr__(self) -> str:
         return f"StateStore({self.base_path!r}, durability={self.durability!r})"
+
+    def _ground(self) -> Ground:
+        """For live sessions. Not kept: a store that refers to itself would not be told when nobody closed it."""
+        return Ground(self._handles, self._acting, self._attachments, self.records, self.fork)
 
     def _follow(
         self,

@@ -723,15 +723,13 @@ def test_a_forked_child_does_not_hold_what_its_parent_gave_back(store, folder):
 
 
 def test_a_fork_of_a_session_that_is_deleted_meanwhile_keeps_what_it_refers_to(store, folder, monkeypatch):
-    """The deletion is over, and sweeps, while the fork is not written yet."""
+    """The deletion waits for the fork, which is written while nobody else writes its source."""
     noted(store, "s", LARGE)
     replace, deleting = Log.replace, []
 
     def meanwhile(log, pieces, **options):
         deleting.append(threading.Thread(target=store.delete_session, args=("s",)))
         deleting[0].start()
-        while Path(store._layout.journal("s")).exists():
-            time.sleep(0.01)
         time.sleep(0.1)
         replace(log, pieces, **options)
 

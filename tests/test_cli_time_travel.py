@@ -178,7 +178,7 @@ def test_a_path_without_a_value_says_what_is_there(talks: Path) -> None:
 
 
 def test_a_command_for_whole_sessions_says_so_where_a_point_is_given(talks: Path) -> None:
-    refused = invoke(talks, "info", "s@3")
+    refused = invoke(talks, "compact", "s@3")
 
     assert refused.exit_code == 3
     assert refused.stderr.endswith("a session is asked for here, and no point of it: s\n")
