@@ -827,7 +827,7 @@ class StateStore:
         return f"StateStore({self.base_path!r}, durability={self.durability!r})"
 
     def _ground(self) -> Ground:
-        """For live sessions. Not kept: a store that refers to itself would not be told when nobody closed it."""
+        """For live sessions. Not kept: a store that refers to itself could not tell that nobody closed it."""
         return Ground(self._handles, self._acting, self._attachments, self.records, self.fork)
 
     def _follow(
