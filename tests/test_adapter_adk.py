@@ -23,9 +23,10 @@ from google.adk.sessions.base_session_service import GetSessionConfig
 from google.adk.sessions.session import Session
 from google.genai import types
 
-from journal import AsyncStateStore, StateStore
+from journal import AsyncStateStore
 from journal.adapters.adk import JournalSessionService, journal_id, state_journal_id
 from journal.errors import CorruptRecordError
+from journal.questions import Questions
 from projections import (
     AgentResponseAdded,
     CustomEvent,
@@ -634,7 +635,7 @@ def test_a_turn_reads_only_what_is_new(folder, monkeypatch):
         session = await created(service)
         await service.append_event(session, said("user", text("0")))
         await got(service)
-        monkeypatch.setattr(StateStore, "_records", None)  # a whole pass would fail
+        monkeypatch.setattr(Questions, "_records", None)  # a whole pass would fail
         for number in range(1, 10):
             session = await got(service)
             await service.append_event(session, said("user", text(str(number)), actions=state(n=number)))

@@ -18,6 +18,7 @@ from strands.types.session import Session, SessionAgent, SessionMessage, Session
 from journal import StateStore
 from journal.adapters.patches import patch, patched
 from journal.adapters.strands import JournalSessionRepository, journal_id
+from journal.questions import Questions
 from projections import (
     AgentResponseAdded,
     CustomEvent,
@@ -382,7 +383,7 @@ def test_who_is_overtaken_in_the_last_moment_is_told_too(folder, repository, sto
 
 def test_a_turn_reads_only_what_is_new(repository, monkeypatch):
     add(repository, 0, {"text": "0"})
-    monkeypatch.setattr(StateStore, "_records", None)  # a whole pass would fail
+    monkeypatch.setattr(Questions, "_records", None)  # a whole pass would fail
     monkeypatch.setattr(repository._store, "records", None)
     for number in range(1, 10):
         add(repository, number, {"text": str(number)})
