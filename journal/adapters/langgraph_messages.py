@@ -200,7 +200,10 @@ def _parted(message: BaseMessage, to_json: Callable[[Any], Json]) -> tuple[Head,
     fields = {
         name: to_json(value)
         for name, value in vars(message).items()
-        if name not in ("id", "tool_calls", "tool_call_id", "status") and not same_json(value, blank[name])
+        if name not in ("id", "tool_calls", "tool_call_id", "status")
+        # Nearly all fields are empty, and that is quickly seen.
+        and (value or blank[name] or value.__class__ is not blank[name].__class__)
+        and not same_json(value, blank[name])
     }
     text = _text_of(message.content)
     if isinstance(message.content, str) or isinstance(message, ToolMessage):

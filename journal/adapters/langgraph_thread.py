@@ -1,6 +1,8 @@
 """What the records of a session say of a LangGraph thread: its checkpoints, their values, the writes."""
 
 from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable
+from itertools import takewhile
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -95,7 +97,6 @@ _NOW: Final = 2**63
 # Most of what is kept is asked for once or never: as bytes it takes a tenth of the memory, and of the time.
 _encode = msgspec.json.encode
 _decode = msgspec.json.decode
-_decode_record = msgspec.json.Decoder(Record).decode
 
 
 class Saved(NamedTuple):
@@ -195,36 +196,29 @@ class Thread:
         self.thread_id: str | None = None
         self.namespaces: dict[str, Namespace] = {}
         self.messages = Messages()
-        self._history: list[bytes] = []  # the records, for when a rewind asks for them anew
         self._standing = Standing()
 
     def namespace(self, ns: str) -> Namespace:
         """A namespace; an empty one where there is none yet."""
         return self.namespaces.get(ns) or Namespace()
 
-    def rewound(self, record: Record, to: int) -> "Thread":
-        """The thread after a rewind: what stands is taken in anew."""
+    def rewound(self, record: Record, to: int, history: Iterable[Record]) -> "Thread":
+        """The thread after a rewind: what stands of its history is taken in anew."""
         self._standing.rewind(record.seq, to)
         thread = Thread()
         thread._standing = self._standing
-        for each in map(_decode_record, self._history):
+        for each in takewhile(lambda each: each.seq < record.seq, history):
             if self._standing.stands(each.seq):
-                thread._take(each)
-        thread._history = self._history
+                thread.take(each)
         return thread
 
     def take(self, record: Record) -> None:
-        """Take one more record in."""
-        if self._take(record):
-            self._history.append(_encode(record))
-
-    def _take(self, record: Record) -> bool:
-        """Take a record in; False where it says nothing of the thread."""
+        """Take one more record in; it may say nothing of the thread."""
         event = record.event
         if isinstance(event, CustomEvent) and event.name in _KINDS:
             self._take_custom(msgspec.convert(event.data, _KINDS[event.name]), record.seq)
-            return True
-        return self.messages.take(record.id, event)
+        else:
+            self.messages.take(record.id, event)
 
     def _take_custom(self, event: Any, seq: int) -> None:
         if isinstance(event, ThreadNamed):
@@ -253,10 +247,13 @@ class Thread:
 
 
 class ThreadProjection:
-    """Folds a session's records into a Thread."""
+    """Folds a session's records into a Thread. A rewind reads them once more: `history` gives them."""
 
     name = "langgraph"
     version = 1
+
+    def __init__(self, history: Callable[[], Iterable[Record]]) -> None:
+        self._history = history
 
     def initial(self) -> Thread:
         """A thread of which nothing is known."""
@@ -265,7 +262,7 @@ class ThreadProjection:
     def apply(self, state: Thread, record: Record) -> Thread:
         """The thread after one more record."""
         if isinstance(record.event, SessionRewound):
-            state = state.rewound(record, record.event.to)
+            state = state.rewound(record, record.event.to, self._history())
         else:
             state.take(record)
         state.version = record.seq

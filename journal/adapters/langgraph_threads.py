@@ -82,7 +82,8 @@ class Threads:
         with self._mutex:
             found = self._kept.get(session_id)
             if found is None:
-                found = self._store.keep(ThreadProjection(), session_id), threading.RLock()
+                projection = ThreadProjection(functools.partial(self._store.records, session_id))
+                found = self._store.keep(projection, session_id), threading.RLock()
                 self._kept[session_id] = found
                 if len(self._kept) > MAX_KEPT:
                     self._kept.popitem(last=False)

@@ -90,6 +90,7 @@ class Cost:
         return statistics.median(self.processor) / statistics.median(other.processor)
 
 
+@patch("sqlite3.connect", connect)
 async def built(case: Case, folder: Path, sizes: Sequence[int]) -> dict[Kind, Path]:
     """A folder with a session of each kind: made turn by turn, and copied."""
     found: dict[Kind, Path] = {}
@@ -110,11 +111,11 @@ async def built(case: Case, folder: Path, sizes: Sequence[int]) -> dict[Kind, Pa
     return found
 
 
+@patch("sqlite3.connect", connect)
 async def measured(case: Case, folders: dict[Kind, Path], rounds: int) -> dict[Kind, Cost]:
     """What a turn costs in each of these sessions. They take turns; each one's first block does not count."""
     costs = {kind: Cost() for kind in folders}
     async with AsyncExitStack() as stack:
-        stack.enter_context(patch("sqlite3.connect", connect))
         talks = {}
         for kind, folder in folders.items():
             talks[kind] = case.type(folder, **kind._asdict(), recent=case.recent)
