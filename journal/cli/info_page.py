@@ -4,7 +4,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from journal.cli.drawing import MOST_WIDE, axis, duration_text, field, strip_bars, title_line
-from journal.cli.figures import TOOL_HEADINGS, TYPE_HEADINGS, answers_text, tool_rows, type_rows
+from journal.cli.figures import (
+    TOOL_HEADINGS,
+    TYPE_HEADINGS,
+    answers_text,
+    attachments_text,
+    tool_rows,
+    type_rows,
+)
 from journal.cli.listing import size_text
 from journal.cli.output import Output
 from journal.cli.seen import Seen
@@ -53,6 +60,8 @@ def _fields(seen: Seen) -> Iterator[tuple[str, str]]:
     after = f", {duration_text(lasted)} later" if lasted >= 1 else ""
     yield "changed", f"{session.updated_at:%Y-%m-%d %H:%M:%SZ}{after}"
     yield "size", _size(seen)
+    if seen.attached:
+        yield "attached", attachments_text(seen.attached)
     if seen.head:
         yield "head", seen.head
     by = sorted(figures.by.items(), key=lambda each: -each[1])

@@ -23,6 +23,11 @@ class PathMissing(click.ClickException):
 @click.option("--format", "file_format", metavar="FORMAT", help="What the files are; else it is recognised.")
 @click.option("--user", metavar="USER", help="Whose the sessions are, where the files do not say.")
 @click.option("--session", metavar="ID", help="The session's id; for a file of one conversation.")
+@click.option(
+    "--attachments",
+    metavar="FOLDER",
+    help="Where what is attached to journals is; else beside them, in `attachments`.",
+)
 @with_actor
 @click.option(
     "--durability",
@@ -36,6 +41,7 @@ def import_command(
     file_format: str | None,
     user: str | None,
     session: str | None,
+    attachments: str | None,
     by: str | None,
     durability: Literal["disk", "os"],
 ) -> None:
@@ -55,7 +61,13 @@ def import_command(
         for path in paths:
             try:
                 outcome = import_path(
-                    store, path, format=file_format, user_id=user, session_id=session, progress=progress
+                    store,
+                    path,
+                    format=file_format,
+                    user_id=user,
+                    session_id=session,
+                    progress=progress,
+                    attachments=attachments,
                 )
             except ValueError as error:  # options that do not go together
                 raise click.UsageError(str(error)) from None

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from journal.event_json import encode_event
-from journal.importers import claude_code, jsonl, openai, seed
+from journal.importers import claude_code, jsonl, openai, own, seed
 from journal.importers.ingest import GaveUp, Run
 from journal.importers.outcome import Outcome, Problem
 from journal.importers.recognition import NOTHING, sources
@@ -21,8 +21,8 @@ from projections.events import SessionCreated
 
 __all__ = ["FORMATS", "Outcome", "Problem", "import_path"]
 
-_IMPORTERS: Final = {each.NAME: each.import_file for each in (seed, claude_code, openai, jsonl)}
-FORMATS: Final[tuple[str, ...]] = ("seed", "claude-code", "openai", "jsonl")
+_IMPORTERS: Final = {each.NAME: each.import_file for each in (own, seed, claude_code, openai, jsonl)}
+FORMATS: Final[tuple[str, ...]] = ("journal", "seed", "claude-code", "openai", "jsonl")
 
 
 def import_path(
@@ -33,6 +33,7 @@ def import_path(
     user_id: str | None = None,
     session_id: str | None = None,
     progress: Callable[[str, int, int], None] | None = None,
+    attachments: str | os.PathLike[str] | None = None,
 ) -> Outcome:
     """Take in a file, or the `.json` and `.jsonl` files below a folder, sorted, hidden ones left out.
 
@@ -41,6 +42,8 @@ def import_path(
                 seed's files say it themselves
     session_id  of the session that a file becomes, instead of what the file or its name says; for one file
     progress    called now and then with the file, the bytes done and the bytes of all files
+    attachments the folder in which those of journals are, each under its hash; else `attachments` beside the
+                file, and where the store keeps them whose file it is
 
     Durable as the store is. Every record that it appends has a key made of its content, so that importing
     again appends nothing twice, also after a crash in the middle.
@@ -56,6 +59,7 @@ def import_path(
     found = sources(path, format)
     total = sum(os.path.getsize(source.path) for source in found if os.path.exists(source.path))
     run = Run(store, user_id=user_id, session_id=session_id, progress=progress, total_bytes=total)
+    run.attachments = None if attachments is None else os.fspath(attachments)
     for source in found:
         if source.format is None:
             run.problem(source.path, None, source.reason)

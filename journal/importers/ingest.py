@@ -69,6 +69,7 @@ class Run:
         total_bytes: int = 0,
     ) -> None:
         self.store, self.user_id, self.session_id = store, user_id, session_id
+        self.attachments: str | None = None  # where those of a journal are, if not beside it
         self.now = utc_now()
         self.outcome = Outcome()
         self._found: set[str] = set()

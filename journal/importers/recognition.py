@@ -8,12 +8,12 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from msgspec import Raw
 
-from journal.importers import claude_code, jsonl, openai, seed
+from journal.importers import claude_code, jsonl, openai, own, seed
 from journal.importers.source import BAD_JSON, head
 from journal.names import SESSIONS
 
 _DOCUMENTS: Final = (seed, openai)  # one JSON document a file
-_LINES: Final = (claude_code, jsonl)  # one JSON object a line
+_LINES: Final = (own, claude_code, jsonl)  # one JSON object a line
 ENDINGS: Final = {each.NAME: ".json" for each in _DOCUMENTS} | {each.NAME: ".jsonl" for each in _LINES}
 NOTHING: Final = "nothing"
 """The format of a file of lines that has none yet."""
@@ -122,18 +122,29 @@ def _walk(folder: str, format: str | None) -> Iterator[Source]:
     except OSError as error:
         yield Source(folder, None, f"cannot be read: {error.strerror}")
         return
-    if SESSIONS in names and format in (None, seed.NAME):
+    if SESSIONS in names and format in (None, seed.NAME, own.NAME):
         below = os.path.join(folder, SESSIONS)
         sessions = list(_files(below, sorted(os.listdir(below)), None)) if _is_open(below) else []
-        if format == seed.NAME or any(source.format == seed.NAME for source in sessions):
-            # The base folder of the seed's program: the rest of it are documents, no sessions.
-            yield from (Source(each.path, seed.NAME) for each in sessions if each.path.endswith(".json"))
+        if format == seed.NAME or any(each.format in (seed.NAME, own.NAME) for each in sessions):
+            # The base folder of a store, or of the seed's program: the rest of it are documents, no sessions.
+            yield from _of_store(sessions, format)
             return
     yield from _files(folder, names, format)
     for name in names:
         path = os.path.join(folder, name)
         if os.path.isdir(path) and not os.path.islink(path):
             yield from _walk(path, format)
+
+
+def _of_store(sessions: list[Source], format: str | None) -> Iterator[Source]:
+    """The journals, and the seed's files of those sessions that have none."""
+    journals = [each for each in sessions if each.format == own.NAME and format != seed.NAME]
+    yield from journals
+    known = {os.path.splitext(each.path)[0] for each in journals}
+    for each in sessions if format != own.NAME else ():
+        stem, ending = os.path.splitext(each.path)
+        if ending == ".json" and stem not in known:
+            yield Source(each.path, seed.NAME)
 
 
 def _is_open(folder: str) -> bool:
