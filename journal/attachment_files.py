@@ -6,6 +6,7 @@ waits for that.
 
 import os
 import re
+import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import lru_cache
@@ -13,7 +14,7 @@ from hashlib import sha256
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from journal import disk as disks
-from journal.disk import LOCK_SH, LOCK_UN, Disk, Entry
+from journal.disk import LOCK_SH, LOCK_UN, STALE_AFTER_SECONDS, Disk, Entry
 from journal.errors import AttachmentError, DurabilityError, InvalidEventError, JournalError, unreadable
 from journal.layout import Layout
 from projections.attachment import Attachment
@@ -47,7 +48,7 @@ class AttachmentFiles:
         self._folder = layout.attachments
 
     def put(self, data: bytes, media_type: str, *, is_value: bool = False) -> Attachment:
-        """Keep bytes; what is there and whole is not written again. Only while they are `held`.
+        """Keep bytes; what is there, whole and young is not written again. Only while they are `held`.
 
         On disk when this returns, however durable the store is: a record, which another process may sync,
         must not outlive what it refers to. Raises AttachmentError where they are too many, InvalidEventError,
@@ -63,11 +64,11 @@ class AttachmentFiles:
         path = self.path(digest)
         try:
             self._check_folders(path)
-            if self.problem(digest) is None:
-                # Used anew: from now on it is an hour until it may be taken for what a crash left.
-                self._disk.overwrite(path, data[:1])
-                status = self._disk.status(path)
-                disks.sync_names(self._disk, path, status.st_ino if status else 0)
+            there = self._disk.status(path)
+            # An old one is written anew: for another hour nobody takes it for what a crash left.
+            is_fresh = there is not None and there.st_mtime > time.time() - STALE_AFTER_SECONDS / 2
+            if there is not None and is_fresh and self.problem(digest) is None:
+                disks.sync_names(self._disk, path, there.st_ino)
             else:
                 disks.replace_file(self._disk, path, [data], durable=True)
         except OSError as error:

@@ -682,6 +682,26 @@ def test_a_removal_waits_for_whoever_is_about_to_refer_to_it(store, folder, remo
     assert store.verify("s").ok
 
 
+def test_a_live_session_holds_what_it_puts_until_its_record_is_there(store, folder, monkeypatch):
+    with store.open_session("s", user_id="u") as live:
+        kind, waited = type(live._handle()), []
+        append = kind.append
+
+        def slowly(*args, **kwargs):
+            sweep = threading.Thread(target=store._attachments.sweep, args=([digest_of(LARGE)],))
+            sweep.start()
+            sweep.join(0.3)
+            waited.append(sweep)
+            assert sweep.is_alive()
+            return append(*args, **kwargs)
+
+        monkeypatch.setattr(kind, "append", slowly)
+        live.add_event("noted", LARGE)
+        waited[0].join()
+
+    assert files(folder) == [digest_of(LARGE)]
+
+
 def test_a_forked_child_does_not_hold_what_its_parent_gave_back(store, folder):
     """A child has its parent's open files, and their locks."""
     noted(store, "s", LARGE)

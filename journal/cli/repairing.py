@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     "--all", "every", is_flag=True, help="All sessions of the store, and what is derived from them."
 )
 @click.option(
-    "--catalog", is_flag=True, help="The catalog and the search index, where broken: they are derived."
+    "--catalog",
+    is_flag=True,
+    help="The catalog and the search index, where broken, and what crashes left beside the sessions.",
 )
 @click.option("--yes", is_flag=True, help="Do it; without, only say what would be done.")
 @click.option(

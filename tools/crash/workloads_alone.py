@@ -62,6 +62,16 @@ def appends(world: World, random: Random, variant: int) -> None:
     process.append("s", [MetadataSet(key="mood", value={"good": [True]})], key="two")
 
 
+@workload(variants=2)
+def attachments(world: World, random: Random, variant: int) -> None:
+    """Payloads beside the records: a new one, one that is there already, another one."""
+    process = Process(world, BOTH[variant])
+    process.save(a_session(random))
+    for number, payload in enumerate((b"a picture", b"a picture", b"a page" * 500)):
+        reference = process.store.attach(payload)
+        process.append("s", [CustomEvent(name="seen", data=reference)], key=f"seen {number}")
+
+
 @workload(variants=4)
 def snapshots(world: World, random: Random, variant: int) -> None:
     """A snapshot at each save, and at each close of a store."""
