@@ -296,6 +296,8 @@ def test_an_attachment_that_is_nowhere_is_told_and_can_follow(
     assert taken.exit_code == 1
     assert f"record 2: the attachment {digest_of(LARGE)} is not beside it" in taken.stderr
     assert call("verify", "s", store=other).exit_code == 4
+    missing = call("import", str(tmp_path / "s.jsonl"), "--attachments", str(copy), store=other)
+    assert (missing.exit_code, "no such folder" in missing.stderr) == (3, True)
     export_attachments(full, "s", copy)
     (copy / digest_of(PICTURE)).write_bytes(b"other")
     taken = call("import", str(tmp_path / "s.jsonl"), "--attachments", str(copy), store=other)

@@ -52,6 +52,8 @@ def import_command(
     for path in paths:
         if not os.path.exists(path):
             raise PathMissing(f"{path}: there is no such file or folder")
+    if attachments is not None and not os.path.isdir(attachments):
+        raise PathMissing(f"{attachments}: there is no such folder")
     outcomes = []
     with (
         call.store(create=True, durability=durability) as store,
