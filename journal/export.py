@@ -9,8 +9,9 @@ from typing import IO, TypeVar
 
 import msgspec
 
+from journal.attached import attached_to
 from journal.chain import event_bytes
-from journal.errors import CorruptRecordError, SessionNotFoundError
+from journal.errors import AttachmentError, CorruptRecordError, SessionNotFoundError
 from journal.log import Log
 from journal.snapshot import document_json
 from journal.store import StateStore
@@ -48,6 +49,33 @@ def export_lines(
     if count == 0:
         raise SessionNotFoundError(session_id, "it has no journal to export")
     return count
+
+
+def export_attachments(
+    store: StateStore, session_id: str, folder: str | os.PathLike[str], written: dict[str, int] | None = None
+) -> dict[str, int]:
+    """Write what is attached to a session's records into a folder, which is made; their hashes and sizes.
+
+    Each is a file under its hash; not those that are `written` already. Raises AttachmentError for one that
+    the store has not, or not whole, and CorruptRecordError, when all others were written.
+    """
+    written = {} if written is None else written
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    failed: AttachmentError | None = None
+    for _, _, line in journal_lines(store, session_id):
+        for attachment in attached_to(line):
+            if attachment.digest not in written:
+                try:
+                    data = store.attachment(attachment.to_json())
+                except AttachmentError as error:
+                    failed = failed or error
+                    continue
+                with whole_file(os.path.join(folder, attachment.digest)) as file:
+                    file.write(data)
+                written[attachment.digest] = len(data)
+    if failed is not None:
+        raise failed
+    return written
 
 
 def journal_lines(store: StateStore, session_id: str) -> Iterator[tuple[Log, int, bytes]]:

@@ -1,6 +1,7 @@
 """What all tests share: a store in a folder of its own, and real conversations where they are at hand."""
 
 import functools
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -25,8 +26,11 @@ settings.load_profile("usual")
 
 @pytest.fixture(scope="session", autouse=True)
 def plain_environment() -> Iterator[None]:
-    """Nothing of what a developer's shell tells the command."""
+    """Nothing of what a developer's shell tells the command, or those that tests start."""
     with pytest.MonkeyPatch.context() as patch:
+        # A shell starts what runs behind with Ctrl-C ignored, and the programs that tests start inherit that.
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         for name in ("JOURNAL_STORE", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "PAGER"):
             patch.delenv(name, raising=False)
         yield

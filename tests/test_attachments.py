@@ -1,5 +1,6 @@
 """Attachments: what is too large for a record is kept beside it, once; it comes back, and goes, with it."""
 
+import asyncio
 import contextlib
 import errno
 import json
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 
 from journal import (
     ANY,
+    AsyncStateStore,
     AttachmentError,
     DurabilityError,
     InvalidEventError,
@@ -1040,3 +1042,21 @@ def test_a_missing_attachment_hides_nothing_else(store, folder, snapshot_file):
     path_of(folder, digest_of(LARGE)).unlink()
 
     assert store.verify("s").kinds == ["missing_attachment", "altered_snapshot"]
+
+
+def test_tasks_attach_and_ask_as_threads_do(folder):
+    async def use():
+        async with AsyncStateStore(folder, durability="os", attach_over_bytes=100) as store:
+            references = await asyncio.gather(*(store.attach(bytes(number % 3)) for number in range(12)))
+            async with store.open_session("s", user_id="u") as live:
+                await live.add_user_message("go")
+                first = await live.step("plan", lambda: "x" * 200)
+            async with store.open_session("s") as live:
+                again = await live.step("plan", never)
+            return [await store.attachment(each) for each in references], first, again
+
+    found, first, again = asyncio.run(use())
+
+    assert found == [bytes(number % 3) for number in range(12)]
+    assert first == again == "x" * 200
+    assert len(files(folder)) == 4

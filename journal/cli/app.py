@@ -188,6 +188,8 @@ def _exit_code(error: Exception) -> int | None:
             return NOT_FOUND
         case errors.CorruptRecordError() | errors.CorruptSnapshotError() | errors.SealError():
             return INTEGRITY
+        case errors.AttachmentError():
+            return INTEGRITY
         case errors.VersionConflictError():
             return CONFLICT
         case errors.InvalidNameError() | errors.InvalidEventError() | errors.InvalidKeyError():

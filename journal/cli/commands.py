@@ -1,6 +1,7 @@
 """Every command, registered with the app: whoever runs it imports it from here."""
 
 from journal.cli import (
+    attaching,
     bisecting,
     branching,
     care,
@@ -25,6 +26,7 @@ from journal.cli.app import app
 
 __all__ = [
     "app",
+    "attaching",
     "bisecting",
     "branching",
     "care",

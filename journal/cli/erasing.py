@@ -87,6 +87,8 @@ def _print(call: Call, found: "list[Erasure]", *, yes: bool) -> None:
         call.out.line(f"{verb} {records_text(each.versions)} of {visible(each.session_id)} ({types})")
         for name in each.quarantine:
             call.out.line(f"    and {visible(name)} in quarantine")
+        for digest in each.attachments:
+            call.out.line(f"    and the attachment {digest}")
     if not found:
         call.out.note("there is nothing to erase")
     elif not yes:

@@ -9,6 +9,7 @@ import msgspec
 from journal.cli.text import safe_json, visible, visible_lines
 from journal.event_json import event_type
 from journal.faults import records_text
+from projections.attachment import attachment_of, attachments_in
 from projections.events import (
     ActivePersonaSet,
     ActiveSeedSet,
@@ -135,9 +136,12 @@ def page(session_id: str, record: Record) -> Iterator[tuple[str, str]]:
         if value := getattr(record, name):
             yield name, visible(value)
     yield "", ""
-    for name, value in event_object(record.event).items():
+    event = event_object(record.event)
+    for name, value in event.items():
         if name != "type":
             yield visible(name), _in_full(value)
+    for attachment in dict.fromkeys(attachments_in(event)):
+        yield "attached", visible(f"{attachment}; `journal attachment {session_id}@{record.seq}`")
 
 
 def _in_full(value: Any) -> str:
@@ -147,6 +151,8 @@ def _in_full(value: Any) -> str:
 
 
 def _short(value: Any) -> str:
+    if (attachment := attachment_of(value)) is not None:
+        return f"[{attachment}]"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text[:_MAX_JSON_PREVIEW]
 

@@ -10,6 +10,7 @@ import click
 
 from journal.cli.address import Address, is_session, locate, parse_address, require
 from journal.cli.app import INTEGRITY, NO, SYSTEM, Call, command
+from journal.cli.attaching import write_beside
 from journal.cli.progress import Progress
 from journal.cli.text import visible, visible_lines
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from journal.store import StateStore
     from projections.redaction import Redaction
 
+# What holds every reference that a session's records do.
+_REFERRING = ("lines", "markdown")
 _ENDINGS = {"lines": ".jsonl", "json": ".json", "markdown": ".md"}
 
 
@@ -44,6 +47,9 @@ _ENDINGS = {"lines": ".jsonl", "json": ".json", "markdown": ".md"}
     help="Hide what this matches, too; may be repeated.",
 )
 @click.option("--preview", is_flag=True, help="Write nothing, list what --redact would hide.")
+@click.option(
+    "--attachments", "beside", metavar="FOLDER", help="Write what is attached to the records there, too."
+)
 def export_command(
     call: Call,
     address: str | None,
@@ -53,11 +59,12 @@ def export_command(
     redact: bool,
     patterns: tuple[str, ...],
     preview: bool,
+    beside: str | None,
 ) -> None:
     """Write sessions out: one, whole, or as json or markdown as it was at a point; or all.
 
     What is hidden is gone from the copy, not from the store. Redacted lines have no hashes: they prove
-    nothing, and are no journal.
+    nothing, and are no journal. Attachments are not redacted: they are left out then.
     """
     if (address is None) != every:
         raise click.UsageError("name the session to export, or say --all" + (", not both" if every else ""))
@@ -65,6 +72,10 @@ def export_command(
     if preview and redaction is None:
         raise click.UsageError("--preview lists what --redact would hide; say --redact, too")
     form = file_format or ("json" if call.out.as_json and not output else "lines")
+    if beside is not None and (redaction is not None or preview):
+        raise click.UsageError("attachments are not redacted: leave --attachments out, or --redact")
+    if beside is not None and form not in _REFERRING:
+        raise click.UsageError("--attachments goes with --format lines or markdown")
     with call.store() as store:
         where = None
         if address is not None:
@@ -77,14 +88,31 @@ def export_command(
         if preview and redaction is not None:
             _preview(call, store, where, redaction)
             return
-        if output not in (None, "-"):
-            _check_outside(store, str(output))
-        if form == "parquet":
-            _table(call, store, where, output, redaction)
-        elif where is None:
-            _folder(call, store, output, form, redaction)
+        for path in (output, beside):
+            if path not in (None, "-"):
+                _check_outside(store, str(path))
+        try:
+            if form == "parquet":
+                _table(call, store, where, output, redaction)
+            elif where is None:
+                _folder(call, store, output, form, redaction)
+            else:
+                _one(call, store, where, output, form, redaction)
+        except click.exceptions.Exit as told:  # not all of it could be written
+            code = told.exit_code
         else:
-            _one(call, store, where, output, form, redaction)
+            code = 0
+        one = None if where is None else where.session_id
+        if form in _REFERRING and not write_beside(call, store, one, beside, left_out=_why_not(redaction)):
+            code = INTEGRITY
+    if code:
+        raise click.exceptions.Exit(code)
+
+
+def _why_not(redaction: "Redaction | None") -> str:
+    if redaction is not None:
+        return "they are not redacted"
+    return "--attachments FOLDER writes them beside"
 
 
 def _redaction(patterns: tuple[str, ...]) -> "Redaction":

@@ -80,6 +80,16 @@ def answers_text(figures: "Totals") -> str:
     return f"answered after {usual} (median), {longest} (longest)"
 
 
+def attachments_text(sizes: Sequence[int]) -> str:
+    """How many attachments there are, and how large they are together."""
+    return f"{len(sizes):,} file{'s' * (len(sizes) != 1)}, {size_text(sum(sizes))}"
+
+
+def attachments_object(sizes: Sequence[int] | None) -> dict[str, int] | None:
+    """The same as JSON; null where nobody counted."""
+    return None if sizes is None else {"count": len(sizes), "size_bytes": sum(sizes)}
+
+
 def _tools(figures: "Totals") -> "list[tuple[str, ToolUse]]":
     return sorted(figures.tools.items(), key=lambda each: (-each[1].calls, each[0]))
 

@@ -6,7 +6,13 @@ import click
 
 from journal.cli.address import is_session, locate, parse_address, require
 from journal.cli.app import Call, command
-from journal.cli.figures import figures_object, moment_text, timeline_object, usage_object
+from journal.cli.figures import (
+    attachments_object,
+    figures_object,
+    moment_text,
+    timeline_object,
+    usage_object,
+)
 from journal.cli.info_page import page_lines
 from journal.cli.progress import Progress
 from journal.cli.seen import Seen, read_session
@@ -57,6 +63,7 @@ def _object(seen: Seen, silences: "list[Gap]") -> dict[str, Any]:
         "created_at": msgspec.to_builtins(session.created_at),
         "updated_at": msgspec.to_builtins(session.updated_at),
         "size_bytes": seen.journal_bytes,
+        "attachments": attachments_object(seen.attached),
         "snapshot": {"state": snapshot.state, "version": snapshot.version, "size_bytes": snapshot.size_bytes},
         "head": seen.head or None,
         "origin": None if seen.origin is None else {"session_id": seen.origin[0], "version": seen.origin[1]},

@@ -9,6 +9,7 @@ from journal.cli.figures import (
     TYPE_HEADINGS,
     USAGE_HEADINGS,
     answers_text,
+    attachments_text,
     tool_rows,
     type_rows,
     usage_rows,
@@ -62,6 +63,8 @@ def _fields(seen: Seen) -> Iterator[tuple[str, str]]:
     after = f", {duration_text(lasted)} later" if lasted >= 1 else ""
     yield "changed", f"{session.updated_at:%Y-%m-%d %H:%M:%SZ}{after}"
     yield "size", _size(seen)
+    if seen.attached:
+        yield "attached", attachments_text(seen.attached)
     if seen.head:
         yield "head", seen.head
     by = sorted(figures.by.items(), key=lambda each: -each[1])

@@ -29,7 +29,7 @@ class Snapshot:
 
 @dataclass(kw_only=True)
 class Seen:
-    """What was read of a session, up to damage if there is any."""
+    """What was read of a session, up to damage if there is any; how large its attachments are now."""
 
     session_id: str
     session: "Session"
@@ -39,6 +39,7 @@ class Seen:
     origin: tuple[str, int] | None
     journal_bytes: int
     snapshot: Snapshot
+    attached: list[int] | None
     damage: "CorruptRecordError | None"
 
 
@@ -95,8 +96,13 @@ def read_session(store: "StateStore", session_id: str, until: int | None, progre
             state=_snapshot_state(marker, marked, session.version) if beside else "none",
             version=marker.version if marker else None,
         ),
+        attached=_attached(store, session_id) if until is None else None,
         damage=damage,
     )
+
+
+def _attached(store: "StateStore", session_id: str) -> list[int]:
+    return store._attachments.sizes_of(store._attachments.of_session(session_id))
 
 
 def _snapshot_state(marker: "Marker | None", marked: str, version: int) -> str:

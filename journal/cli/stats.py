@@ -15,6 +15,8 @@ from journal.cli.figures import (
     TOOL_HEADINGS,
     USAGE_HEADINGS,
     answers_text,
+    attachments_object,
+    attachments_text,
     tool_rows,
     totals_object,
     usage_object,
@@ -64,11 +66,12 @@ def stats_command(call: Call, user: str | None, since: datetime | None, deep: bo
     with call.store() as store, Progress("reading") as progress:
         page = store.list_sessions(user, since=since)
         read = _read(store, page, progress) if deep else None
+        files = None if user or since else [each.status.st_size for each in store._attachments.entries()]
     found = overview(page)
     if call.out.as_json:
-        call.out.json(_object(page, found, read))
+        call.out.json(_object(page, found, read, files))
     else:
-        call.out.lines(_page(page, found, read, call.out))
+        call.out.lines(_page(page, found, read, files, call.out))
     if read is not None and read.damaged:
         raise click.exceptions.Exit(INTEGRITY)
     if not page and (user or since):
@@ -101,9 +104,11 @@ def _read(store: "StateStore", page: "SessionPage", progress: Progress) -> _Deep
 # For people
 
 
-def _page(page: "SessionPage", found: "Overview", deep: _Deep | None, out: Output) -> Iterator[str]:
+def _page(
+    page: "SessionPage", found: "Overview", deep: _Deep | None, files: list[int] | None, out: Output
+) -> Iterator[str]:
     width = min(out.width, MOST_WIDE)
-    for name, text in _fields(page, found, deep):
+    for name, text in _fields(page, found, deep, files):
         yield from field_lines(name, text, out, width)
     if page:
         yield from _changes(page, out, width)
@@ -116,7 +121,9 @@ def _page(page: "SessionPage", found: "Overview", deep: _Deep | None, out: Outpu
             yield from table(headings, rows, out, width=width, gives_way=gives_way)
 
 
-def _fields(page: "SessionPage", found: "Overview", deep: _Deep | None) -> Iterator[tuple[str, str]]:
+def _fields(
+    page: "SessionPage", found: "Overview", deep: _Deep | None, files: list[int] | None
+) -> Iterator[tuple[str, str]]:
     total = found.total
     yield "sessions", f"{total.sessions:,}, of {_count(len(found.users), 'user')}"
     if page.unreadable and deep is None:
@@ -128,6 +135,8 @@ def _fields(page: "SessionPage", found: "Overview", deep: _Deep | None) -> Itera
         f"{total.records:,}: {_count(total.messages, 'message')}, {_count(total.replies, 'reply')}",
     )
     yield "size", size_text(total.size_bytes)
+    if files:
+        yield "attached", attachments_text(files)
     if page:
         yield "changed", f"{page[-1].updated_at:%Y-%m-%d %H:%M}Z to {page[0].updated_at:%Y-%m-%d %H:%M}Z"
     if deep is None:
@@ -199,7 +208,9 @@ def _count(number: int, noun: str) -> str:
 # For programs
 
 
-def _object(page: "SessionPage", found: "Overview", deep: _Deep | None) -> dict[str, Any]:
+def _object(
+    page: "SessionPage", found: "Overview", deep: _Deep | None, files: list[int] | None
+) -> dict[str, Any]:
     import msgspec
 
     from projections.overview import per_period
@@ -216,6 +227,7 @@ def _object(page: "SessionPage", found: "Overview", deep: _Deep | None) -> dict[
             "periods": [{"from": start.isoformat(), "sessions": count} for start, count in periods],
         },
         "largest": [msgspec.to_builtins(each) for each in largest],
+        "attachments": attachments_object(files),
         "deep": None if deep is None else _deep_object(deep),
     }
 

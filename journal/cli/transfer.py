@@ -33,6 +33,11 @@ class PathMissing(click.ClickException):
 @click.option("--user", metavar="USER", help="Whose the sessions are, where the files do not say.")
 @click.option("--session", metavar="ID", help="The session's id; for a file of one conversation.")
 @click.option("--watch", is_flag=True, help="Then take in what comes, as it comes, until Ctrl-C.")
+@click.option(
+    "--attachments",
+    metavar="FOLDER",
+    help="Where what is attached to journals is; else beside them, in `attachments`.",
+)
 @with_actor
 @click.option(
     "--durability",
@@ -47,6 +52,7 @@ def import_command(
     user: str | None,
     session: str | None,
     watch: bool,
+    attachments: str | None,
     by: str | None,
     durability: Literal["disk", "os"],
 ) -> None:
@@ -54,7 +60,14 @@ def import_command(
     from journal.importers import Outcome
 
     _check(paths, file_format, watch)
-    options: Options = {"format": file_format, "user_id": user, "session_id": session}
+    if attachments is not None and not os.path.isdir(attachments):
+        raise PathMissing(f"{attachments}: there is no such folder")
+    options: Options = {
+        "format": file_format,
+        "user_id": user,
+        "session_id": session,
+        "attachments": attachments,
+    }
     total = Outcome()
     with call.store(create=True, durability=durability) as store, store.acting(by=by):
         try:
@@ -73,6 +86,7 @@ class Options(TypedDict):
     format: str | None
     user_id: str | None
     session_id: str | None
+    attachments: str | None
 
 
 def _check(paths: tuple[str, ...], file_format: str | None, watch: bool) -> None:

@@ -33,6 +33,7 @@ def import_path(
     user_id: str | None = None,
     session_id: str | None = None,
     progress: Callable[[str, int, int], None] | None = None,
+    attachments: str | os.PathLike[str] | None = None,
 ) -> Outcome:
     """Take in a file, or the transcripts below a folder, sorted, hidden ones left out, and those in zips.
 
@@ -41,6 +42,8 @@ def import_path(
                 seed's files say it themselves
     session_id  of the session that a file becomes, instead of what the file or its name says; for one file
     progress    called now and then with the file, the bytes done and the bytes of all files
+    attachments the folder in which those of journals are, each under its hash; else `attachments` beside the
+                file, and where the store keeps them whose file it is
 
     Durable as the store is. Every record that it appends has a key made of its content, so that importing
     again appends nothing twice, also after a crash in the middle. A file that was rewritten since it was
@@ -56,7 +59,14 @@ def import_path(
     check_options(path, format, user_id, session_id)
     found = sources(path, format)
     total = sum(os.path.getsize(source.path) for source in found if os.path.exists(source.path))
-    run = Run(store, user_id=user_id, session_id=session_id, progress=progress, total_bytes=total)
+    run = Run(
+        store,
+        user_id=user_id,
+        session_id=session_id,
+        progress=progress,
+        total_bytes=total,
+        attachments=None if attachments is None else os.fspath(attachments),
+    )
     for source in found:
         import_source(run, source, format)
     return run.outcome
@@ -70,6 +80,7 @@ def import_stream(
     user_id: str | None = None,
     session_id: str | None = None,
     progress: Callable[[str, int, int], None] | None = None,
+    attachments: str | os.PathLike[str] | None = None,
 ) -> Outcome:
     """Take in what a stream holds, up to its end, as `import_path` would a file of that content.
 
@@ -93,6 +104,7 @@ def import_stream(
             session_id=session_id,
             progress=progress,
             total_bytes=os.path.getsize(path),
+            attachments=None if attachments is None else os.fspath(attachments),
         )
         run.shown[path] = STDIN
         import_source(run, source, format)

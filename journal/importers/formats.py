@@ -11,6 +11,7 @@ from journal.importers import (
     gemini,
     jsonl,
     openai,
+    own,
     seed,
     swe_agent,
 )
@@ -34,13 +35,13 @@ class Format(NamedTuple):
     of_document: Recognises | None = None
     of_item: Recognises | None = None
     new_reader: Callable[[], Read] | None = None
-    import_document: Callable[[Run, str], None] | None = None
+    import_whole: Callable[[Run, str], None] | None = None
     names_session: bool = False
     """Whether a file says which session it is of, so that it needs no name."""
 
     def reader_of(self, path: str) -> Callable[[], Read] | None:
         """Who reads a file's lines; None where it is one document. Raises OSError."""
-        if self.new_reader is None or (self.import_document is not None and gemini.is_document(path)):
+        if self.new_reader is None or (self.import_whole is not None and gemini.is_document(path)):
             return None
         return self.new_reader
 
@@ -53,12 +54,20 @@ class Format(NamedTuple):
             return
         if new_reader is not None:
             Transcript(run, path, new_reader).read_on()
-        elif self.import_document is not None:
-            self.import_document(run, path)
+        elif self.import_whole is not None:
+            self.import_whole(run, path)
 
 
 # Recognised in this order: what is more particular comes first.
 ALL: Final = (
+    Format(
+        own.NAME,
+        own.LOOKS,
+        (".jsonl",),
+        of_line=own.recognises,
+        import_whole=own.import_file,
+        names_session=True,
+    ),
     Format(
         claude_code.NAME,
         claude_code.LOOKS,
@@ -90,7 +99,7 @@ ALL: Final = (
         of_line=gemini.recognises,
         of_document=gemini.recognises,
         new_reader=gemini.new_reader,
-        import_document=gemini.import_document,
+        import_whole=gemini.import_document,
         names_session=True,
     ),
     Format(
@@ -98,23 +107,23 @@ ALL: Final = (
         swe_agent.LOOKS,
         (".traj",),
         of_document=swe_agent.recognises,
-        import_document=swe_agent.import_file,
+        import_whole=swe_agent.import_file,
     ),
     Format(
         crosswoz.NAME,
         crosswoz.LOOKS,
         (".json",),
         of_document=crosswoz.recognises,
-        import_document=crosswoz.import_file,
+        import_whole=crosswoz.import_file,
     ),
-    Format(seed.NAME, seed.LOOKS, (".json",), of_document=seed.recognises, import_document=seed.import_file),
+    Format(seed.NAME, seed.LOOKS, (".json",), of_document=seed.recognises, import_whole=seed.import_file),
     Format(
         openai.NAME,
         openai.LOOKS,
         (".json",),
         of_document=openai.recognises,
         of_item=openai.recognises_item,
-        import_document=openai.import_file,
+        import_whole=openai.import_file,
     ),
     Format(jsonl.NAME, jsonl.LOOKS, (".jsonl",), of_line=jsonl.recognises, new_reader=jsonl.new_reader),
 )

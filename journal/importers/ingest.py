@@ -47,6 +47,7 @@ class Run:
     user_id     whose the new sessions are; existing ones must be theirs too. None: nothing is asked
     session_id  the one session that everything goes to; None: what the source says
     now         the time of the import, for what has no time of its own
+    attachments the folder in which those of journals are; None: beside them
     shown       how a file is called that stands in for another one: what came through a pipe, or out of a zip
     """
 
@@ -58,9 +59,11 @@ class Run:
         session_id: str | None = None,
         progress: Progress | None = None,
         total_bytes: int = 0,
+        attachments: str | None = None,
     ) -> None:
         self.store, self.user_id, self.session_id = store, user_id, session_id
         self.shown: dict[str, str] = {}
+        self.attachments = attachments
         self.begin()
         self._progress, self._done, self._shown, self._total = progress, 0, 0, total_bytes
 

@@ -10,6 +10,7 @@ from msgspec import Raw
 
 from journal.importers.formats import ALL, BY_NAME, Format
 from journal.importers.ingest import MAX_DOCUMENT_BYTES
+from journal.importers.own import NAME as OWN
 from journal.importers.seed import NAME as SEED
 from journal.importers.source import BAD_JSON, head
 from journal.names import SESSIONS
@@ -144,18 +145,29 @@ def _walk(folder: str, format: str | None) -> Iterator[Source]:
     except OSError as error:
         yield Source(folder, None, f"cannot be read: {error.strerror}")
         return
-    if SESSIONS in names and format in (None, SEED):
+    if SESSIONS in names and format in (None, SEED, OWN):
         below = os.path.join(folder, SESSIONS)
         sessions = list(_files(below, sorted(os.listdir(below)), None)) if _is_open(below) else []
-        if format == SEED or any(source.format == SEED for source in sessions):
-            # The base folder of the seed's program: the rest of it are documents, no sessions.
-            yield from (Source(each.path, SEED) for each in sessions if each.path.endswith(".json"))
+        if format == SEED or any(each.format in (SEED, OWN) for each in sessions):
+            # The base folder of a store, or of the seed's program: the rest of it are documents, no sessions.
+            yield from _of_store(sessions, format)
             return
     yield from _files(folder, names, format)
     for name in names:
         path = os.path.join(folder, name)
         if os.path.isdir(path) and not os.path.islink(path):
             yield from _walk(path, format)
+
+
+def _of_store(sessions: list[Source], format: str | None) -> Iterator[Source]:
+    """The journals, and the seed's files of those sessions that have none."""
+    journals = [each for each in sessions if each.format == OWN and format != SEED]
+    yield from journals
+    known = {os.path.splitext(each.path)[0] for each in journals}
+    for each in sessions if format != OWN else ():
+        stem, ending = os.path.splitext(each.path)
+        if ending == ".json" and stem not in known:
+            yield Source(each.path, SEED)
 
 
 def _is_open(folder: str) -> bool:

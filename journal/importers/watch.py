@@ -46,7 +46,8 @@ class Watch:
     """Transcripts of files and of folders, taken in as they grow.
 
     A last line that is half written waits until it is whole, and a document until it is left alone for half a
-    second. What `import_path` says of formats, users and problems holds here.
+    second. What `import_path` says of formats, users, attachments and problems
+    holds here.
 
     Raises:
         FileNotFoundError, ValueError: as `import_path` does; nothing was written.
@@ -61,13 +62,19 @@ class Watch:
         format: str | None = None,
         user_id: str | None = None,
         session_id: str | None = None,
+        attachments: str | os.PathLike[str] | None = None,
     ) -> None:
         self._paths = [os.fspath(path) for path in paths]
         for path in self._paths:
             check_options(path, format, user_id, session_id)
             if not os.path.exists(path):
                 raise FileNotFoundError(f"{path} does not exist: nothing was imported")
-        self._run = Run(store, user_id=user_id, session_id=session_id)
+        self._run = Run(
+            store,
+            user_id=user_id,
+            session_id=session_id,
+            attachments=None if attachments is None else os.fspath(attachments),
+        )
         self._format, self._own = format, os.path.realpath(store.base_path)
         self._files: dict[str, _File] = {}
         self._open: OrderedDict[str, Transcript] = OrderedDict()
