@@ -819,9 +819,13 @@ class StateStore:
 
     def __del__(self, warn: Callable[..., None] = warnings.warn) -> None:
         handles = getattr(self, "_handles", None)
-        if handles is not None and handles.is_leaked():
+        if handles is None:  # it was never made
+            return
+        if handles.is_leaked():
             warn(f"{self!r} was never closed: its snapshots are out of date", ResourceWarning, source=self)
             handles.close()
+        self._catalog.close()
+        self._search.close()
 
     def __repr__(self) -> str:
         return f"StateStore({self.base_path!r}, durability={self.durability!r})"

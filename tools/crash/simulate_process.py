@@ -36,7 +36,9 @@ class SimulatedStore(StateStore):
         super().__init__(base, allow_network=True, **options)
 
     def __del__(self, warn: object = None) -> None:
-        """Nothing: a process that was killed runs no such thing."""
+        """Only what is in memory goes: a process that was killed runs no such thing."""
+        self._catalog.close()
+        self._search.close()
 
 
 class Process:
