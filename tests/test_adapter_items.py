@@ -151,7 +151,7 @@ def test_a_fork_that_was_cut_inside_an_item_does_not_take_what_comes_after_for_t
 
 def test_a_session_is_one_threads_at_a_time():
     with a_store() as store:
-        opened = Opened(store, Transcript())
+        opened = Opened(store, lambda _: Transcript())
         order = []
 
         def use() -> None:

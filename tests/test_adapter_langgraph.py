@@ -25,7 +25,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from journal import JournalWarning, SessionNotFoundError, StateStore, VersionConflictError
 from journal.adapters.langgraph import JournalSaver
-from journal.adapters.langgraph_threads import MAX_KEPT
+from journal.adapters.opened import MAX_OPEN
 from projections import Redaction
 from projections.events import (
     AgentResponseAdded,
@@ -472,7 +472,7 @@ def test_a_call_reads_only_what_is_new(store, monkeypatch):
     saver = JournalSaver(store)
     for id in "ab":
         put(saver, at("t"), id, id, x=[id])
-    kept, _ = next(iter(saver._threads._kept.values()))
+    kept, _ = next(iter(saver._threads._opened._open.values()))
     monkeypatch.setattr(kept, "_records", None)  # a whole pass would fail
     for number in range(20):
         put(saver, at("t"), f"c{number:02}", str(number), x=[*range(number)])
@@ -685,11 +685,11 @@ def test_writers_of_several_stores_lose_nothing(folder):
 
 
 def test_more_threads_than_are_kept_in_memory(saver):
-    for number in range(MAX_KEPT + 5):
+    for number in range(MAX_OPEN + 5):
         put(saver, at(str(number)), "1", x=number)
 
-    assert [values(saver, at(str(number)))["x"] for number in (0, MAX_KEPT + 4)] == [0, MAX_KEPT + 4]
-    assert len(saver._threads._kept) == MAX_KEPT
+    assert [values(saver, at(str(number)))["x"] for number in (0, MAX_OPEN + 4)] == [0, MAX_OPEN + 4]
+    assert len(saver._threads._opened._open) == MAX_OPEN
 
 
 def test_a_folders_store_is_closed_with_it(tmp_path):

@@ -120,7 +120,7 @@ class JournalSessionService(BaseSessionService):
         # What a call does is several steps of the plain store: one hop into a thread for all of them.
         self._store = self._async_store._store
         self._in_thread = self._async_store._in_thread
-        self._sessions = Opened(self._store, ItemsProjection(NAME, _View))
+        self._sessions = Opened(self._store, lambda _: ItemsProjection(NAME, _View))
         self._shared_state = SharedState(self._store)
 
     async def create_session(

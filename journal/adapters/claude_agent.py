@@ -1,16 +1,15 @@
 """Claude Agent SDK: a `SessionStore` whose transcripts are journals."""
 
-import asyncio
 import os
 import warnings
 from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Final, NamedTuple, Self
-from weakref import WeakValueDictionary
 
 from journal.adapters.claude_agent_entries import Entries, EntryList, event_of
 from journal.adapters.ids import joined, parted, prefix
 from journal.adapters.shared import kept
+from journal.adapters.turns import Turns
 from journal.aio import AsyncKept, AsyncStateStore
 from journal.errors import JournalWarning, MissingExtraError, VersionConflictError
 from projections.events import Event, MetadataSet, SessionCreated
@@ -56,7 +55,7 @@ class JournalSessionStore:
         self._store = store if isinstance(store, AsyncStateStore) else AsyncStateStore(store)
         self._summaries: dict[str, tuple[SessionSummary, SessionSummaryEntry]] = {}
         # Appends of one loop to one session go in the order of their calls.
-        self._turns: WeakValueDictionary[tuple[int, str], asyncio.Lock] = WeakValueDictionary()
+        self._turns = Turns()
 
     @staticmethod
     def journal_id(key: SessionKey | SessionListSubkeysKey) -> str:
@@ -68,8 +67,7 @@ class JournalSessionStore:
         if not entries:
             return
         journal_id = self.journal_id(key)
-        turn = self._turns.setdefault((id(asyncio.get_running_loop()), journal_id), asyncio.Lock())
-        async with turn:
+        async with self._turns.of(journal_id):
             while not await self._append(key, journal_id, entries):
                 pass  # another writer was first
 

@@ -18,6 +18,8 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
+from journal.adapters.turns import Turns
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -31,6 +33,8 @@ class InWorkers(BaseCheckpointSaver[str]):
     def __init__(self, *, serde: SerializerProtocol | None = None) -> None:
         super().__init__(serde=serde)
         self._workers = ThreadPoolExecutor(MAX_WORKERS, thread_name_prefix="journal-langgraph")
+        # A graph does not wait for what it puts before it puts the next.
+        self._turns = Turns()
 
     def end_workers(self) -> None:
         """Wait for the calls that are under way; there can be none after that."""
@@ -61,13 +65,15 @@ class InWorkers(BaseCheckpointSaver[str]):
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
         """As put."""
-        return await self._in_thread(self.put, config, checkpoint, metadata, new_versions)
+        async with self._turns.of(_thread_of(config)):
+            return await self._in_thread(self.put, config, checkpoint, metadata, new_versions)
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
         """As put_writes."""
-        await self._in_thread(self.put_writes, config, writes, task_id, task_path)
+        async with self._turns.of(_thread_of(config)):
+            await self._in_thread(self.put_writes, config, writes, task_id, task_path)
 
     async def adelete_thread(self, thread_id: str) -> None:
         """As delete_thread."""
@@ -95,3 +101,7 @@ class InWorkers(BaseCheckpointSaver[str]):
         context = contextvars.copy_context()
         work = functools.partial(context.run, call, *arguments, **options)
         return await asyncio.get_running_loop().run_in_executor(self._workers, work)
+
+
+def _thread_of(config: RunnableConfig) -> object:
+    return config.get("configurable", {}).get("thread_id")

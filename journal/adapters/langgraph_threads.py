@@ -3,24 +3,20 @@
 import contextlib
 import functools
 import random
-import threading
 import time
 import warnings
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Final
 
 from journal.adapters.ids import joined, parted, prefix
 from journal.adapters.langgraph_thread import Thread, ThreadNamed, ThreadProjection
+from journal.adapters.opened import Opened
 from journal.errors import JournalWarning, VersionConflictError
-from journal.kept import Kept
 from journal.store import StateStore
 from projections.events import Change, SessionCreated
 from projections.messages import utc_now
 
 _FRAMEWORK: Final = "langgraph"
-# Threads that stay folded in memory, each about as large as its journal.
-MAX_KEPT: Final = 128
 
 
 class Threads:
@@ -28,14 +24,14 @@ class Threads:
 
     def __init__(self, store: StateStore) -> None:
         self._store = store
-        self._mutex = threading.Lock()
-        self._kept: OrderedDict[str, tuple[Kept[Thread], threading.RLock]] = OrderedDict()
+        self._opened: Opened[Thread] = Opened(
+            store, lambda session_id: ThreadProjection(functools.partial(store.records, session_id))
+        )
 
     @contextlib.contextmanager
     def reading(self, thread_id: str) -> Iterator[Thread]:
         """The thread as it is now; one of which nothing is known where there is none."""
-        kept, lock = self._of(session_id(thread_id))
-        with lock:
+        with self._opened.session(session_id(thread_id)) as kept:
             yield kept.now() or Thread()
 
     def change(self, thread_id: str, user_id: str, decide: Callable[[Thread], list[Change]]) -> None:
@@ -68,8 +64,7 @@ class Threads:
             if (parts := parted(each)) is not None:
                 yield "+".join(parts[1:])
                 continue
-            kept, lock = self._of(each)
-            with lock:
+            with self._opened.session(each) as kept:
                 thread = kept.now() or Thread()
                 thread_id = thread.thread_id or ""
             if session_id(thread_id) == each:
@@ -77,18 +72,6 @@ class Threads:
             else:
                 message = f"session {each!r} is a fork whose thread id nobody noted: it is not listed"
                 warnings.warn(message, JournalWarning, stacklevel=2)
-
-    def _of(self, session_id: str) -> tuple[Kept[Thread], threading.RLock]:
-        with self._mutex:
-            found = self._kept.get(session_id)
-            if found is None:
-                projection = ThreadProjection(functools.partial(self._store.records, session_id))
-                found = self._store.keep(projection, session_id), threading.RLock()
-                self._kept[session_id] = found
-                if len(self._kept) > MAX_KEPT:
-                    self._kept.popitem(last=False)
-            self._kept.move_to_end(session_id)
-            return found
 
 
 @functools.lru_cache

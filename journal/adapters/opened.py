@@ -13,15 +13,18 @@ from projections.projection import Projection
 State = TypeVar("State")
 T = TypeVar("T")
 
-# As many as the store holds open itself.
-_MAX_OPEN: Final = 128
+# As many as the store holds open itself; each is about as large as its journal.
+MAX_OPEN: Final = 128
 
 
 class Opened(Generic[State]):
-    """One projection of many sessions; each look at one of them reads only what is new."""
+    """A projection of each of many sessions; each look at one of them reads only what is new.
 
-    def __init__(self, store: StateStore, projection: Projection[State]) -> None:
-        self._store, self._projection = store, projection
+    projection_of  the projection of a session, by its id
+    """
+
+    def __init__(self, store: StateStore, projection_of: Callable[[str], Projection[State]]) -> None:
+        self._store, self._projection_of = store, projection_of
         self._mutex = threading.Lock()
         self._open: OrderedDict[str, tuple[Kept[State], threading.RLock]] = OrderedDict()
 
@@ -30,9 +33,9 @@ class Opened(Generic[State]):
         """Inside the `with` no other thread uses the session through this object: its state stands still."""
         with self._mutex:
             if session_id not in self._open:
-                kept = self._store.keep(self._projection, session_id)
+                kept = self._store.keep(self._projection_of(session_id), session_id)
                 self._open[session_id] = kept, threading.RLock()
-                if len(self._open) > _MAX_OPEN:
+                if len(self._open) > MAX_OPEN:
                     self._open.popitem(last=False)
             self._open.move_to_end(session_id)
             kept, lock = self._open[session_id]
@@ -47,7 +50,7 @@ class Opened(Generic[State]):
         with self._mutex:
             is_open = session_id in self._open
         if not is_open:
-            state = self._store.project(self._projection, session_id)
+            state = self._store.project(self._projection_of(session_id), session_id)
             return None if state is None else question(state)
         with self.session(session_id) as kept:
             state = kept.now()

@@ -40,7 +40,7 @@ class SharedState:
 
     def __init__(self, store: StateStore) -> None:
         self._store = store
-        self._opened = Opened(store, _Projection())
+        self._opened = Opened(store, lambda _: _Projection())
 
     def of(self, journal_id: str) -> JsonObject:
         """The state as it is now, the caller's own; empty if nobody set any."""

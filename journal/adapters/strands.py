@@ -114,7 +114,7 @@ class JournalSessionRepository(SessionRepository):
         self._is_own = not isinstance(store, StateStore)
         self._store = store if isinstance(store, StateStore) else StateStore(store, durability=durability)
         self._user_id = user_id
-        self._sessions = Opened(self._store, ItemsProjection(NAME, _View))
+        self._sessions = Opened(self._store, lambda _: ItemsProjection(NAME, _View))
 
     def create_session(self, session: Session, **kwargs: Any) -> Session:
         """Create a session. Raises SessionException if it is there."""

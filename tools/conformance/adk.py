@@ -8,7 +8,8 @@ from conformance.outcome import Outcome
 from conformance.suite import outcome, skip_not_applicable
 
 PACKAGES: Final = ["google-adk==2.13.0", "sqlalchemy>=2", "aiosqlite", "pytest>=9", "pytest-asyncio"]
-SUITE: Final = "tests/unittests/sessions/test_session_service.py of google/adk-python"
+# Of the sources of 2.5.0: a checkout of another version may have other tests.
+SUITE: Final = "tests/unittests/sessions/test_session_service.py of google/adk-python 2.5.0"
 _SQL: Final = "looks at the tables, engines or statements of DatabaseSessionService"
 _PATHS: Final = "is about URLs of SQLite files"
 _OTHER: Final = "makes another service itself"

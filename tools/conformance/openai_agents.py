@@ -1,14 +1,12 @@
 """The OpenAI Agents SDK's tests of sessions: ours stand in the place of its own."""
 
 import importlib
-import subprocess
-import tarfile
 import tempfile
 from pathlib import Path
 from typing import Any, Final
 
 from conformance.outcome import Outcome
-from conformance.suite import outcome, skip_not_applicable
+from conformance.suite import outcome, skip_not_applicable, source
 
 VERSION: Final = "0.24.0"
 PACKAGES: Final = [
@@ -48,17 +46,8 @@ NOT_APPLICABLE: Final = {
 
 def run(python: str, checkout: Path | None, work: Path) -> Outcome:
     """Run the suite of a checkout of openai/openai-agents-python; without one, that of the source archive."""
-    return outcome(python, "openai_agents", _TESTS, checkout or _source(python, work), work)
-
-
-def _source(python: str, work: Path) -> Path:
-    folder = work / f"openai_agents-{VERSION}"
-    if not folder.exists():
-        pip = [python, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary=openai-agents"]
-        subprocess.run([*pip, f"--dest={work}", f"openai-agents=={VERSION}"], check=True)
-        with tarfile.open(f"{folder}.tar.gz") as archive:
-            archive.extractall(work, filter="data")
-    return folder
+    folder = checkout or source(python, "openai-agents", VERSION, work)
+    return outcome(python, "openai_agents", _TESTS, folder, work)
 
 
 # As a plugin of pytest, in the framework's environment

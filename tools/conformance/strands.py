@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from conformance.outcome import Outcome
-from conformance.suite import outcome, skip_not_applicable
+from conformance.suite import outcome, skip_not_applicable, source
 
-PACKAGES: Final = ["strands-agents==1.62.0", "pytest>=9", "pytest-asyncio", "moto", "boto3"]
-SUITE: Final = "tests/strands/session/test_{repository,file}_session_manager.py of strands-agents"
+VERSION: Final = "1.62.0"
+PACKAGES: Final = [f"strands-agents=={VERSION}", "pytest>=9", "pytest-asyncio", "moto", "boto3"]
+SUITE: Final = (
+    f"tests/strands/session/test_{{repository,file}}_session_manager.py of strands-agents {VERSION}"
+)
 _FILES: Final = "looks at the files that FileSessionManager writes"
 NOT_APPLICABLE: Final = {
     "test_create_session": _FILES,
@@ -26,12 +29,12 @@ NOT_APPLICABLE: Final = {
 
 
 def run(python: str, checkout: Path | None, work: Path) -> Outcome:
-    """Run the suite of an unpacked source distribution of strands-agents, or of a checkout."""
-    if checkout is None:
-        raise SystemExit("Strands' tests are not in its wheel: give its source distribution, unpacked")
+    """Run the suite of a checkout of strands-agents/sdk-python; without one, that of the source archive."""
     folder = Path("tests/strands/session")
     tests = [folder / "test_repository_session_manager.py", folder / "test_file_session_manager.py"]
-    return outcome(python, "strands", tests, checkout, work)
+    return outcome(
+        python, "strands", tests, checkout or source(python, "strands-agents", VERSION, work), work
+    )
 
 
 # As a plugin of pytest, in the framework's environment

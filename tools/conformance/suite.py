@@ -3,6 +3,7 @@
 import fnmatch
 import os
 import subprocess
+import tarfile
 import xml.etree.ElementTree
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -44,6 +45,17 @@ def outcome(python: str, plugin: str, tests: Iterable[Path | str], folder: Path,
     failed = {_name(case) for case in cases if case not in skipped and len(case.findall("*"))}
     names = {_name(case) for case in cases}
     return Outcome(len(names), len(names) - len(skipped) - len(failed), len(skipped), sorted(failed))
+
+
+def source(python: str, package: str, version: str, work: Path) -> Path:
+    """The folder of a package's source archive, which holds the tests; fetched into `work` once."""
+    name = f"{package.replace('-', '_')}-{version}"
+    if not (work / name).exists():
+        pip = [python, "-m", "pip", "download", "--quiet", "--no-deps", f"--no-binary={package}"]
+        subprocess.run([*pip, f"--dest={work}", f"{package}=={version}"], check=True)
+        with tarfile.open(work / f"{name}.tar.gz") as archive:
+            archive.extractall(work, filter="data")
+    return work / name
 
 
 def skip_not_applicable(items: Iterable[Any], reasons: Mapping[str, str]) -> None:
