@@ -1,9 +1,13 @@
-"""What hypothesis draws from: JSON, events, histories, sessions, and what people do with a session."""
+"""What hypothesis draws from: JSON, events, histories, sessions, and what people do with a session.
+
+Each strategy is made once: checking one takes longer than drawing from it.
+"""
 
 import contextlib
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -72,17 +76,20 @@ def nested(depth: int, kind: type = list) -> Any:
     return value
 
 
+@cache
 def texts(max_size: int = 20) -> st.SearchStrategy[str]:
     """Any Unicode without halves of surrogate pairs, and texts that look like parts of a record."""
     plain = st.text(st.characters(exclude_categories=["Cs"]), max_size=max_size)
     return plain | st.sampled_from(TRAPS)
 
 
+@cache
 def names() -> st.SearchStrategy[str]:
     """Texts of at least one character."""
     return texts().filter(bool)
 
 
+@cache
 def json_values() -> st.SearchStrategy[Any]:
     """Any JSON that a record can hold."""
     leaves = (
@@ -99,22 +106,26 @@ def json_values() -> st.SearchStrategy[Any]:
     )
 
 
+@cache
 def moments() -> st.SearchStrategy[datetime]:
     """Moments, in UTC and in other offsets."""
     zones = st.just(UTC) | st.integers(-14 * 60, 14 * 60).map(lambda m: timezone(timedelta(minutes=m)))
     return st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1), timezones=zones)
 
 
+@cache
 def utc_moments() -> st.SearchStrategy[datetime]:
     """Moments in UTC."""
     return moments().map(lambda moment: moment.astimezone(UTC))
 
 
+@cache
 def user_messages() -> st.SearchStrategy[UserMessage]:
     """Messages of a user."""
     return st.builds(UserMessage, content=texts(), timestamp=moments())
 
 
+@cache
 def agent_responses() -> st.SearchStrategy[AgentResponse]:
     """Answers of an agent."""
     maybe = st.none() | texts()
@@ -129,6 +140,7 @@ def agent_responses() -> st.SearchStrategy[AgentResponse]:
     )
 
 
+@cache
 def sessions(session_id: str = "s", user_id: str = "u") -> st.SearchStrategy[Session]:
     """Sessions that were built by hand."""
     return st.builds(
@@ -145,11 +157,13 @@ def sessions(session_id: str = "s", user_id: str = "u") -> st.SearchStrategy[Ses
     )
 
 
+@cache
 def documents(session_id: str = "s") -> st.SearchStrategy[SessionDocument]:
     """Sessions as documents."""
     return sessions(session_id).map(lambda session: session.to_document())
 
 
+@cache
 def known_events() -> st.SearchStrategy[Any]:
     """An event of any known type that may follow a SessionCreated of the session "s"."""
     maybe = st.none() | texts()
@@ -262,11 +276,13 @@ def unknown_events(draw: st.DrawFn) -> UnknownEvent:
     return UnknownEvent(type=kind, raw=f'{{"type":"{kind}"{rest}}}'.encode())
 
 
+@cache
 def events() -> st.SearchStrategy[Any]:
     """An event of any type."""
     return known_events() | unknown_events()
 
 
+@cache
 def changes() -> st.SearchStrategy[Change]:
     """Events with the moment at which they happened, and who did it and why."""
     maybe = st.none() | names()
@@ -301,6 +317,7 @@ class Act(NamedTuple):
             getattr(session, self.name)(*self.arguments)
 
 
+@cache
 def calls() -> st.SearchStrategy[Act]:
     """Calls of a session's methods."""
     return st.one_of(
@@ -312,6 +329,7 @@ def calls() -> st.SearchStrategy[Act]:
     )
 
 
+@cache
 def edits() -> st.SearchStrategy[Act]:
     """Edits of a session's fields by hand."""
     return st.one_of(
@@ -338,6 +356,7 @@ def edits() -> st.SearchStrategy[Act]:
     )
 
 
+@cache
 def acts() -> st.SearchStrategy[Act]:
     """Anything that may be done with a session."""
     return calls() | edits()
