@@ -52,7 +52,7 @@ VALUES = {
     "a NUL": b'"\\u0000"',
     "a key twice": b'{"a":1,"a":2}',
     "many keys": b"{" + b'"a":0,' * 100_000 + b'"a":1}',
-    "many lists": b"[" + b"[]," * 50_000 + b"[]]",
+    "many lists": b"[" + b"[]," * 20_000 + b"[]]",
 }
 EVENTS = {
     **{f"metadata: {n}": b'{"type":"metadata_set","key":"k","value":%b}' % v for n, v in VALUES.items()},

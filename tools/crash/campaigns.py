@@ -21,7 +21,7 @@ CAMPAIGNS: dict[str, tuple[int | None, float]] = {
     "kill": (50, 20.0),
     "agents": (40, 20.0),
     "faults": (250, 15.0),
-    "full": (500, 15.0),
+    "full": (500, 8.0),
     "writers": (5_000, 15.0),
     "follow": (60, 30.0),
     "soak": (None, 12.0),
