@@ -15,6 +15,8 @@ OLDEST_MINOR = 11
 
 # What the tests, the campaigns and the benchmarks need of the project: one environment for all of them.
 EXTRAS = "[cli,parquet,seal]"
+# The agent frameworks, which weigh a hundred times as much: their adapters' tests have an environment alone.
+FRAMEWORKS = "[adk,claude-agent,langgraph,openai-agents,strands]"
 
 
 def interpreters() -> dict[str, Path]:
@@ -68,6 +70,7 @@ def environment(
             "install",
             "--quiet",
             "--disable-pip-version-check",
+            "--no-compile",  # what is imported is compiled then: much of it never is
         ]
         _run([*pip, "--editable", f"{ROOT}{extras}", *needs])
         stamp.write_text(mark)
