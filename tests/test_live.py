@@ -683,3 +683,16 @@ def test_the_next_prompt_is_the_conversation_with_others_records_and_mended(stor
     )
     assert live.messages() == [{"role": "user", "content": "hello"}]
     assert live.messages("anthropic")[0]["role"] == "user"
+
+
+def test_a_step_of_its_own_is_found_where_it_stands(live):
+    """It was taken in when it was written: nothing was read since."""
+    live.add_user_message("plan it")
+    live.step("plan", lambda: "first")
+    done = live.version
+    live.step("go", lambda: "there")
+    live.rewind(to=done - 1)
+    live.rewind(to=done)
+
+    assert live.step("plan", never) == "first"
+    assert live.step("go", lambda: "again") == "again"

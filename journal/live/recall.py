@@ -69,6 +69,16 @@ class Recall(UpToDate):
 
     # Taking in
 
+    def note_own(self, handle: Handle, offset: int, key: str) -> None:
+        """Take in what was just appended at a byte, without reading it: a record of which only the key counts.
+
+        For who took in all before it, under the same lock.
+        """
+        log = handle.log
+        if (self._end, self._seq) == (offset, log.version - 1):
+            self._keys.setdefault(key, []).append((log.version, offset))
+            self._end, self._seq = log.offset, log.version
+
     def _begin(self, handle: Handle) -> None:
         self._forget()
         log = handle.log

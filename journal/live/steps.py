@@ -117,7 +117,9 @@ class LiveSteps(LiveWriter):
             self._look(handle)
             self._recall.take_in(handle)
             if (there := self._ended(step)) is None:
+                offset = handle.log.offset
                 self._append(handle, Change(event=event, at=utc_now(), key=step.key))
+                self._recall.note_own(handle, offset, step.key)
             return there or event
 
 
