@@ -70,7 +70,7 @@ class Recall(UpToDate):
     # Taking in
 
     def note_own(self, handle: Handle, offset: int, key: str) -> None:
-        """Take in what was just appended at a byte, without reading it: a record of which only the key counts.
+        """Take in what was just appended at a byte, unread: a record of which only the key counts.
 
         For who took in all before it, under the same lock.
         """
