@@ -35,6 +35,11 @@ class Standing:
             kept.append(_Span(then[-1].first, to))
         self._now = (*kept, _Span(version + 1, version + 1))
 
+    @property
+    def is_all(self) -> bool:
+        """Whether every record stands: nothing was rewound."""
+        return not self._rewinds
+
     def stands(self, version: int) -> bool:
         """Whether the record of this number stands now."""
         spans = self._now

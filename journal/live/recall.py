@@ -160,7 +160,9 @@ class Recall(UpToDate):
 
     def unfinished(self) -> Iterator[Record]:
         """The calls that stand and have no return that does, in order."""
-        for call in list(self._calls.values()):
+        # Where nothing was rewound, and that is usual, a call that has a return does not wait.
+        calls = [call for call in self._calls.values() if len(call) == 1 or not self._standing.is_all]
+        for call in calls:
             if self._waits(call):
                 record = self._record(call[0])
                 if isinstance(record.event, ToolCalled):
