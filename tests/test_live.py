@@ -696,3 +696,9 @@ def test_a_step_of_its_own_is_found_where_it_stands(live):
 
     assert live.step("plan", never) == "first"
     assert live.step("go", lambda: "again") == "again"
+
+
+def test_a_tool_takes_its_arguments_by_name(live):
+    with pytest.raises(InvalidEventError, match="must be a dict, by their names, and are a list"):
+        live.run_tool("pay", never, [1])
+    assert live.version == 1

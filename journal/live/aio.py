@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 from journal.live.outcome import Decode, Encode, as_json
 from journal.live.session import LiveSession
 from journal.live.steps import Claim
-from journal.live.tools import ToolCall, UnfinishedCall, name_of
+from journal.live.tools import ToolCall, UnfinishedCall, by_name, name_of
 from projections.document import Json
 from projections.messages import AgentResponse
 from projections.prompt import Message, Shape
@@ -154,7 +154,7 @@ class AsyncLiveSession:
         decode: Decode | None = None,
     ) -> Any:
         """As LiveSession.run_tool; `function` may be a coroutine function."""
-        given = dict(arguments or {})
+        given = by_name(name, arguments)
         return await self._run_call(
             name, given, functools.partial(function, **given), call_id, encode, decode
         )

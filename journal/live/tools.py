@@ -71,9 +71,9 @@ class LiveTools(LiveWriter):
         `decode` makes of it; `encode` makes JSON of a result that is none.
 
         Raises what `function` raises; OutcomeUnknownError; RecordedError; NondeterminismError where the call
-        is on record with another name or other arguments.
+        is on record with another name or other arguments; InvalidEventError for what no record can hold.
         """
-        given = dict(arguments or {})
+        given = by_name(name, arguments)
         return self._run(name, given, lambda: function(**given), call_id, encode, decode)
 
     def _run(
@@ -249,3 +249,11 @@ class Done(NamedTuple):
 
 
 _UNKNOWN: Final = "OutcomeUnknown: the program ended while it ran"
+
+
+def by_name(tool: str, arguments: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A tool's arguments. Raises InvalidEventError where they have no names, as in a list."""
+    if arguments is not None and not isinstance(arguments, Mapping):
+        kind = type(arguments).__name__
+        raise InvalidEventError(f"the arguments of {tool!r} must be a dict, by their names, and are a {kind}")
+    return dict(arguments or {})
