@@ -398,3 +398,9 @@ def test_whatever_a_program_does_it_replays_and_goes_on_from_any_point(turns, cu
                 for each in ("s", replayed.fork)
             )
             assert one == other
+
+
+def test_a_session_that_is_not_there_was_not_deleted(tmp_path):
+    with StateStore(tmp_path) as store, pytest.raises(SessionNotFoundError) as caught:
+        store.replay("nobody", lambda live: None)
+    assert "create it first" in str(caught.value)

@@ -251,9 +251,11 @@ class Done(NamedTuple):
 _UNKNOWN: Final = "OutcomeUnknown: the program ended while it ran"
 
 
-def by_name(tool: str, arguments: Mapping[str, Any] | None) -> dict[str, Any]:
+def by_name(tool: str, arguments: object) -> dict[str, Any]:
     """A tool's arguments. Raises InvalidEventError where they have no names, as in a list."""
-    if arguments is not None and not isinstance(arguments, Mapping):
+    if arguments is None:
+        return {}
+    if not isinstance(arguments, Mapping):
         kind = type(arguments).__name__
         raise InvalidEventError(f"the arguments of {tool!r} must be a dict, by their names, and are a {kind}")
-    return dict(arguments or {})
+    return dict(arguments)

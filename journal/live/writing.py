@@ -44,6 +44,7 @@ _MAY_BE_LARGE: Final[dict[type, tuple[str, ...]]] = {
 }
 # What happened whatever became of the session meanwhile: it is never refused, or it would be lost.
 _HAPPENED: Final = (ToolReturned, StepFinished, UsageRecorded)
+_DELETED: Final = "it was deleted while it was open"
 
 
 class Ground(NamedTuple):
@@ -81,7 +82,7 @@ class LiveWriter:
         with handle.log.using:
             now = handle.read()
             if now is None:
-                raise SessionNotFoundError(self.id, "it was deleted while it was open")
+                raise SessionNotFoundError(self.id, *([_DELETED] if self._version else []))
             seen = self._state
             if seen is None or (seen.version, seen._chain) != (now.version, now._chain):
                 seen = self._state = now.copy()
@@ -142,7 +143,7 @@ class LiveWriter:
         log = handle.log
         state, _ = handle._begin()
         if not state.id:
-            raise SessionNotFoundError(self.id, "it was deleted while it was open")
+            raise SessionNotFoundError(self.id, _DELETED)
         if state._chain == self._chain:
             return
         if self._version:
