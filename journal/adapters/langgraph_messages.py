@@ -23,6 +23,7 @@ BLANK: Final[dict[type, BaseMessage]] = {
 }
 # In `extra`: the fields of a message that the event has no place for; of a further call: whose it is.
 _FIELDS: Final = "langgraph"
+_IMMUTABLE: Final = frozenset((str, int, float, bool, type(None)))
 # In the place of these fields: the whole message, where taking it apart would lose something.
 _WHOLE: Final = "$whole"
 
@@ -278,7 +279,7 @@ def copied(message: BaseMessage, id: str | None) -> BaseMessage:
     """A copy that shares nothing that can be changed."""
     fields = vars(message).copy()
     for name, value in fields.items():
-        if value is not None and value.__class__ is not str:
+        if value.__class__ not in _IMMUTABLE:
             fields[name] = _copied_value(value)
     fields["id"] = id
     # As if it were unpickled: its own `copy` and its validation take ten times as long.
@@ -293,13 +294,14 @@ def copied(message: BaseMessage, id: str | None) -> BaseMessage:
 
 
 def _copied_value(value: Any) -> Any:
-    if value is None:
-        return None
-    if type(value) is dict:
+    kind = value.__class__
+    if kind in _IMMUTABLE:
+        return value
+    if kind is dict:
         return {key: _copied_value(each) for key, each in value.items()} if value else {}
-    if type(value) is list:
+    if kind is list:
         return [_copied_value(each) for each in value] if value else []
-    return value if type(value) in (str, int, float, bool) else copy.deepcopy(value)
+    return copy.deepcopy(value)
 
 
 def _readable(text: str) -> str:
