@@ -29,6 +29,7 @@ COMMANDS = [
     ["verify", "--all"],
     ["compact"],
     ["compact", "s"],
+    ["unfinished"],
     ["doctor"],
     ["doctor", "s", "--json"],
     ["repair", "s"],
