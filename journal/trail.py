@@ -60,7 +60,7 @@ class Trail:
         log = self._log()
         try:
             log.look()
-            end = _end(log)
+            end = end_of(log)
             if end is None:
                 return  # what a crash or damage left there is for `step` to judge
             chain = end.chain.decode()
@@ -176,7 +176,7 @@ def _followed(session_id: str, record: Record) -> Followed:
     )
 
 
-def _end(log: Log) -> Position | None:
+def end_of(log: Log) -> Position | None:
     """The place behind the last record, by that record's own word; None where its batch is not whole."""
     size = log.size()
     line = log._last_line_before(size) if size else b""

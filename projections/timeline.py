@@ -27,13 +27,14 @@ class Timeline(Sequence[Session]):
 
     def __init__(self, records: Iterable[Record]) -> None:
         """Fold the records, once."""
-        self.records: list[Record] = []
+        kept: list[Record] = []
+        self.records: Sequence[Record] = kept
         self.history = StateHistory(SessionProjection().initial())
         self._ends: list[datetime] = []
         for record in records:
             self.history.apply(record)
             if record.seq:  # else it is another program's file, which has no record yet
-                self.records.append(record)
+                kept.append(record)
 
     # The states
 
