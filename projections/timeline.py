@@ -1,7 +1,7 @@
 """The timeline: every state that a session ever had, at random access."""
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import overload
 
@@ -35,6 +35,10 @@ class Timeline(Sequence[Session]):
             self.history.apply(record)
             if record.seq:  # else it is another program's file, which has no record yet
                 kept.append(record)
+
+    def ids(self) -> Iterable[Hashable]:
+        """What the records are known by, in their order."""
+        return (record.id for record in self.records)
 
     # The states
 

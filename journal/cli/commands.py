@@ -20,6 +20,7 @@ from journal.cli import (
     searching,
     stats,
     transfer,
+    viewing,
     writing,
 )
 from journal.cli.app import app
@@ -45,5 +46,6 @@ __all__ = [
     "searching",
     "stats",
     "transfer",
+    "viewing",
     "writing",
 ]
