@@ -107,7 +107,7 @@ class _Header(msgspec.Struct, omit_defaults=True):
 
 
 def redacted_line(session_id: str, line: bytes, redaction: Redaction) -> bytes:
-    """A line as others may see it: an object of the id of the session, the header and the event, no hashes."""
+    """A line as others may see it: an object of the session, the header and the event, without hashes."""
     stored = msgspec.json.decode(line)
     event, _ = redaction.redact_event_json(event_bytes(line), owner=True)
     by = stored.get("by")
