@@ -1,7 +1,7 @@
-"""Chromium for tests: it opens the viewer, and whatever it complains of fails the test.
+"""Chromium and the viewer: for tests, benchmarks and pictures. What the browser complains of is kept.
 
-Playwright's loop runs in the thread of who started it, where no other may run meanwhile: so each module of
-tests has a browser of its own, closed at its end.
+Playwright's loop runs in the thread of who started it, where no other may run meanwhile: close the browser
+before anything else of asyncio begins.
 """
 
 import re
@@ -14,8 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 _QUIET = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
@@ -26,11 +24,12 @@ _ADDRESS = re.compile(r"http://\S+")
 
 @contextmanager
 def chromium() -> Iterator[Any]:
-    """A browser; without one the test is skipped, and says so."""
+    """A browser. Raises LookupError where this machine has none, ImportError without playwright."""
+    from playwright.sync_api import sync_playwright
+
     if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine")
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    with playwright.sync_playwright() as engine:
+        raise LookupError("no Chromium was found: install it, as with `apt install chromium`")
+    with sync_playwright() as engine:
         browser = engine.chromium.launch(executable_path=CHROMIUM, args=list(_QUIET))
         try:
             yield browser
