@@ -108,8 +108,9 @@ export interface StoredRecord {
 
 export interface State {
   version: number;
-  at: string;
+  at: string | null;
   state: Json;
+  cut?: { path: string; characters: number }[];
 }
 
 export interface Change {
@@ -271,7 +272,7 @@ export interface Exported {
   head: string | null;
   first_chain: string | null;
   chunks: { first: number; last: number }[];
-  strip: StripColumn[] | { columns: StripColumn[] };
+  strip: StripColumn[];
   charts: Charts;
   generated_at: string;
 }

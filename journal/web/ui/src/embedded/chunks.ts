@@ -6,14 +6,12 @@ import { SourceError } from "../source.ts";
 /** An event as its line has it. */
 export type EventJson = { [key: string]: Json };
 
-/** A record's line: its text as it stands in the journal, or, in a redacted file, what is left of it. */
-export type Line = string | { [key: string]: Json };
-
 export interface Chunk {
   first: number;
   rows: Row[];
-  lines: Line[];
-  /** The session before the chunk's first record; null before the first of all. */
+  /** Their lines as they stand in the journal; in a redacted file what is left of them, without hashes. */
+  lines: string[];
+  /** The session before the chunk's first record; null before the first of all, and where it would be long. */
   state: Json;
 }
 
@@ -67,7 +65,6 @@ export class Chunks {
 }
 
 /** What a line says; the header's keys, and `event`. */
-export const parsed = (line: Line): { [key: string]: Json } =>
-  typeof line === "string" ? (JSON.parse(line) as { [key: string]: Json }) : line;
+export const parsed = (line: string): { [key: string]: Json } => JSON.parse(line) as { [key: string]: Json };
 
-export const eventOf = (line: Line): EventJson => (parsed(line).event ?? {}) as EventJson;
+export const eventOf = (line: string): EventJson => (parsed(line).event ?? {}) as EventJson;

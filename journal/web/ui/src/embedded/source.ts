@@ -7,7 +7,7 @@ import type {
 } from "../source.ts";
 import { SourceError } from "../source.ts";
 import { type Batch, beginning, check, follow } from "./chain.ts";
-import { type Chunk, Chunks, type EventJson, type Line, eventOf, parsed } from "./chunks.ts";
+import { type Chunk, Chunks, type EventJson, eventOf, parsed } from "./chunks.ts";
 import { differences, isSame } from "./differences.ts";
 import { compile } from "./expression.ts";
 import { type SessionState, apply, begin, copied } from "./fold.ts";
@@ -65,7 +65,7 @@ export class EmbeddedSource implements Source {
     return { last, rows };
   }
 
-  private async lineAt(seq: number): Promise<Line> {
+  private async lineAt(seq: number): Promise<string> {
     const chunk = await this.chunks.get(this.chunks.indexOf(seq));
     const line = chunk.lines[seq - chunk.first];
     if (line === undefined) throw new SourceError(422, "Damaged", `This file is not whole: record ${seq} is missing.`);
@@ -78,7 +78,7 @@ export class EmbeddedSource implements Source {
     const text = (name: string) => (typeof header[name] === "string" ? (header[name] as string) : null);
     const first = Number(header.first ?? seq);
     let link: StoredRecord["link"] = null;
-    if (typeof line === "string") {
+    if (!this.exported.redacted) {
       const previous = await this.chainBefore(seq);
       const checked = await check(line, seq, previous);
       link = { previous_chain: previous, chain: checked.chain, holds: checked.problem === null };
@@ -107,21 +107,42 @@ export class EmbeddedSource implements Source {
   }
 
   async line(_id: string, seq: number): Promise<string> {
-    const line = await this.lineAt(seq);
-    return typeof line === "string" ? line : JSON.stringify(line);
+    return this.lineAt(seq);
   }
 
   lineAddress = () => null;
 
   private async stateAt(seq: number): Promise<SessionState> {
     if (seq <= 0) return begin(null);
-    const chunk = await this.chunks.get(this.chunks.indexOf(seq));
+    let index = this.chunks.indexOf(seq);
+    // A long state is not kept with each part: then it is folded from an earlier one on.
+    let chunk = await this.chunks.get(index);
     const { near } = this;
-    const isNear = near !== null && near.seq <= seq && near.seq >= chunk.first;
+    const from = near !== null && near.seq <= seq ? near.seq : 0;
+    while (index > 0 && chunk.state === null && chunk.first > from) chunk = await this.chunks.get(--index);
+    const isNear = near !== null && from >= chunk.first;
     const state = isNear ? copied(near.state) : begin(chunk.state);
-    for (let at = isNear ? near.seq + 1 : chunk.first; at <= seq; at += 1) applyLine(state, chunk, at);
+    await this.foldOn(state, isNear ? from + 1 : chunk.first, seq);
     this.near = { seq, state: copied(state) };
     return state;
+  }
+
+  /** Change a state by these records; stop at the first one that `isEnough` says yes to. */
+  private async foldOn(
+    state: SessionState,
+    from: number,
+    to: number,
+    isEnough: (seq: number, chunk: Chunk) => boolean = () => false,
+  ): Promise<void> {
+    for (let seq = from; seq <= to; ) {
+      const chunk = await this.chunks.get(this.chunks.indexOf(seq));
+      const end = Math.min(to, chunk.first + chunk.lines.length - 1);
+      if (end < seq) throw new SourceError(422, "Damaged", `This file is not whole: record ${seq} is missing.`);
+      for (; seq <= end; seq += 1) {
+        applyLine(state, chunk, seq);
+        if (isEnough(seq, chunk)) return;
+      }
+    }
   }
 
   async state(_id: string, seq: number, path?: string): Promise<State> {
@@ -152,7 +173,8 @@ export class EmbeddedSource implements Source {
     const steps = parsePath(path);
     const found: BlameEntry[] = [];
     let before: Json | undefined;
-    await this.each(1, seq, (at, state, chunk) => {
+    const state = begin(null);
+    await this.foldOn(state, 1, seq, (at, chunk) => {
       // What a state shares with the one before is the same object: most comparisons end at once.
       const value = steps.length ? valueAt(asJson(state), steps) : asJson(copied(state));
       if (isSame(before, value)) return false;
@@ -169,8 +191,9 @@ export class EmbeddedSource implements Source {
   async first(_id: string, expression: string): Promise<number | null> {
     const matches = compile(expression);
     let found: number | null = null;
-    await this.each(1, this.chunks.last, (at, state, chunk) => {
-      const { event, ...header } = parsed(chunk.lines[at - chunk.first] ?? {});
+    const state = begin(null);
+    await this.foldOn(state, 1, this.chunks.last, (at, chunk) => {
+      const { event, ...header } = parsed(chunk.lines[at - chunk.first] ?? "{}");
       if (!matches({ ...header, ...((event ?? {}) as { [key: string]: Json }) }, { ...asObject(state), version: at })) return false;
       found = at;
       return true;
@@ -178,41 +201,27 @@ export class EmbeddedSource implements Source {
     return found;
   }
 
-  /** Fold on from one record to another, and look at each state; until that says that it has seen enough. */
-  private async each(from: number, to: number, look: (seq: number, state: SessionState, chunk: Chunk) => boolean): Promise<void> {
-    let state: SessionState | null = null;
-    for (let seq = from; seq <= to; ) {
-      const chunk = await this.chunks.get(this.chunks.indexOf(seq));
-      state ??= begin(chunk.state);
-      const end = Math.min(to, chunk.first + chunk.lines.length - 1);
-      for (; seq <= end; seq += 1) {
-        applyLine(state, chunk, seq);
-        if (look(seq, state, chunk)) return;
-      }
-    }
-  }
-
   async next(_id: string, from: number, direction: 1 | -1, by: Seek): Promise<number | null> {
-    const start = (await this.rows("", from, 1)).rows[0];
-    let turn = start?.turn ?? 0;
-    // Backwards within a turn, its own beginning is the one before.
-    const before = direction < 0 ? (await this.rows("", from - 1, 1)).rows[0] : undefined;
-    if (direction < 0 && before && before.turn === turn) turn = -1;
+    const type = by === "same" ? (await this.rows("", from, 1)).rows[0]?.type : by.slice(5);
     for (let seq = from + direction; seq >= 1 && seq <= this.chunks.last; ) {
       const chunk = await this.chunks.get(this.chunks.indexOf(seq));
       for (let row = chunk.rows[seq - chunk.first]; row; row = chunk.rows[seq - chunk.first]) {
         if (by === "error" && row.is_error) return seq;
-        if (by === "same" && row.type === start?.type) return seq;
-        if (by.startsWith("type:") && row.type === by.slice(5)) return seq;
-        if (by === "turn" && row.role === "user" && row.turn !== turn) return seq;
+        if (by !== "error" && by !== "turn" && row.type === type) return seq;
+        if (by === "turn" && row.turn > (await this.turnBefore(seq, chunk))) return seq;
         seq += direction;
       }
     }
     return null;
   }
 
-  strip = async (): Promise<StripColumn[]> =>
-    Array.isArray(this.exported.strip) ? this.exported.strip : this.exported.strip.columns;
+  private async turnBefore(seq: number, chunk: Chunk): Promise<number> {
+    if (seq === 1) return 0;
+    const row = chunk.rows[seq - 1 - chunk.first] ?? (await this.rows("", seq - 1, 1)).rows[0];
+    return row?.turn ?? 0;
+  }
+
+  strip = async (): Promise<StripColumn[]> => this.exported.strip;
 
   charts = async () => this.exported.charts;
 
@@ -238,7 +247,7 @@ export class EmbeddedSource implements Source {
     let batch: Batch | null = null;
     for (let index = 0; index < this.chunks.count && !findings.length; index += 1) {
       const chunk = await this.chunks.get(index);
-      const lines = chunk.lines.map((line) => (typeof line === "string" ? line.replace(/\n$/, "") : ""));
+      const lines = chunk.lines.map((line) => line.replace(/\n$/, ""));
       // The chain that each line claims is that before the next: so all of a part are checked at once.
       for (let from = 0; from < lines.length && !findings.length; from += AT_ONCE) {
         const part = lines.slice(from, from + AT_ONCE);

@@ -61,7 +61,7 @@ export function BlameList(p: { found: BlameEntry[]; seq: number; onChoose(seq: n
             <span>{revealed(entry.title)}</span>
             <span class="change-version muted">{entry.by ? `${revealed(entry.by)}, ` : ""}{moment(entry.at)}</span>
           </div>
-          <BeforeAfter before={entry.before} after={entry.after} />
+          <BeforeAfter before={entry.before ?? undefined} after={entry.after} />
         </li>
       ))}
     </ol>

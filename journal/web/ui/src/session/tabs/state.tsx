@@ -15,6 +15,9 @@ export function StateTab({ model, seq, route }: TabProps) {
       <CommandLine line={tabCommand(route, seq)} />
       <p class="hint">The session right after record {number(found.value?.version ?? seq)}. Choose a value to see which records made it.</p>
       {found.error ? <Problem error={found.error} /> : null}
+      {found.value?.cut?.map((cut) => (
+        <p class="muted">{cut.path} is cut: it has {number(cut.characters)} characters.</p>
+      ))}
       {found.value ? (
         <JsonTree value={found.value.state} action="Blame" chosen={route.path} onPath={(path) => show({ tab: "blame", path })} />
       ) : found.error ? null : (
