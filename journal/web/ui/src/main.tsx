@@ -7,7 +7,8 @@ import { inWords, notice, source, store, useSource } from "./context.ts";
 import { isLost } from "./connection.ts";
 import { EmbeddedSource } from "./embedded/source.ts";
 import { HttpSource } from "./http.ts";
-import { route, toSession } from "./route.ts";
+import { route } from "./place.ts";
+import { toSession } from "./route.ts";
 import "./style/page.css";
 
 function start(): void {

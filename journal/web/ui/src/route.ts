@@ -1,6 +1,5 @@
 // Routes: what is shown, as the part of the address behind `#`, so that every view is a link.
 
-import { signal } from "@preact/signals";
 import type { Point } from "./source.ts";
 
 export const TABS = ["event", "state", "diff", "blame", "raw", "seen", "watch", "charts"] as const;
@@ -127,8 +126,6 @@ export function formatRoute(to: Route): string {
   return text ? `${path}?${text}` : path;
 }
 
-export const route = signal<Route>(parseRoute(location.hash));
-
 /** A link to a record of a session. */
 export const toSession = (id: string, changes: Partial<SessionRoute> = {}): SessionRoute => ({
   screen: "session",
@@ -141,35 +138,4 @@ export const toSession = (id: string, changes: Partial<SessionRoute> = {}): Sess
   watch: [],
   expr: "",
   ...changes,
-});
-
-/** Show something else; Back leads to what was shown before. */
-export function go(to: Route): void {
-  writeNow();
-  const hash = formatRoute(to);
-  if (hash !== location.hash) location.hash = hash; // the listener below does the rest
-  else route.value = to;
-}
-
-// Browsers refuse more than some hundred changes of the address in a short time.
-const WRITE_MS = 200;
-let writing: ReturnType<typeof setTimeout> | undefined;
-
-/** Change what is shown on the way, as scrubbing does: Back leads to before all that. */
-export function replace(to: Route): void {
-  route.value = to;
-  writing ??= setTimeout(writeNow, WRITE_MS);
-}
-
-function writeNow(): void {
-  if (writing === undefined) return;
-  clearTimeout(writing);
-  writing = undefined;
-  history.replaceState(null, "", formatRoute(route.value));
-}
-
-addEventListener("hashchange", () => {
-  clearTimeout(writing);
-  writing = undefined;
-  route.value = parseRoute(location.hash);
 });

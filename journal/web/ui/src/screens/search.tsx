@@ -7,7 +7,8 @@ import { counted, moment } from "../format.ts";
 import { useLoaded } from "../loaded.ts";
 import { CommandLine, Problem, Waiting } from "../parts/basics.tsx";
 import { Text } from "../parts/text.tsx";
-import { type Route, formatRoute, replace, toSession } from "../route.ts";
+import { replace } from "../place.ts";
+import { type Route, formatRoute, toSession } from "../route.ts";
 import type { Hit } from "../source.ts";
 import { revealed } from "../text/hidden.ts";
 

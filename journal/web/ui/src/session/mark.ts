@@ -2,7 +2,8 @@
 
 import { signal } from "@preact/signals";
 import { notice, unnotice } from "../context.ts";
-import { address, go } from "../route.ts";
+import { go } from "../place.ts";
+import { address } from "../route.ts";
 import type { Point } from "../source.ts";
 
 export const marked = signal<Point | null>(null);

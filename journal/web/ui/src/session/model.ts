@@ -3,7 +3,7 @@
 import { effect, signal } from "@preact/signals";
 import { inWords, notice, source, unnotice } from "../context.ts";
 import { Rows } from "../rows.ts";
-import { route } from "../route.ts";
+import { route } from "../place.ts";
 import type { SessionInfo, Stop } from "../source.ts";
 import { SourceError } from "../source.ts";
 import { isLost } from "../connection.ts";

@@ -1,7 +1,8 @@
 // Moving through a session's records.
 
 import { inWords, say, source } from "../context.ts";
-import { type SessionRoute, replace, route } from "../route.ts";
+import { replace, route } from "../place.ts";
+import { type SessionRoute } from "../route.ts";
 import type { Seek } from "../source.ts";
 import type { SessionModel } from "./model.ts";
 

@@ -52,8 +52,7 @@ const PICTURE_AFTER = /^\p{Extended_Pictographic}/u;
 
 /** The text in pieces, so that each hidden character is one of its own. */
 export function reveal(text: string): Piece[] {
-  HIDDEN.lastIndex = 0;
-  if (!HIDDEN.test(text)) return [{ text }];
+  if (text.search(HIDDEN) < 0) return [{ text }];
   const pieces: Piece[] = [];
   let from = 0;
   for (const found of text.matchAll(HIDDEN)) {
