@@ -39,14 +39,14 @@ def fill(store: StateStore) -> None:
         ("odd-messages", "mallory", _odd_messages()),
     ):
         created = Change(event=SessionCreated(session_id=session_id, user_id=user_id), at=START)
-        store.append(session_id, [created, *said], expected_version=0, by="agent:helper")
+        store.append(session_id, [created, *said], expected_version=0)
     # Before the fix that made things worse: another way out.
     before = next(
         record.seq for record in store.records("flaky-test") if isinstance(record.event, ReasoningAdded)
     )
     with store.acting(by="user:grace"):
         store.fork("flaky-test", before, new_id="flaky-test-retry")
-    store.append("flaky-test-retry", list(_other_way()), expected_version=before, by="agent:helper")
+    store.append("flaky-test-retry", list(_other_way()), expected_version=before)
 
 
 class _Clock:
@@ -57,7 +57,8 @@ class _Clock:
 
     def after(self, seconds: float, event: Event) -> Change:
         self._now += timedelta(seconds=seconds)
-        return Change(event=event, at=self._now)
+        is_users = isinstance(event, UserMessageAdded)
+        return Change(event=event, at=self._now, by="user" if is_users else "agent:helper")
 
 
 def _flaky_test(image: object) -> Iterator[Change]:
