@@ -6,7 +6,7 @@ import { inlines, parse, safeAddress } from "../src/text/markdown.ts";
 
 test("hidden characters become marks, everything else stays", () => {
   assert.equal(revealed("plain\n\ttext"), "plain\n\ttext");
-  assert.equal(revealed("a\u202eb\u200bc\u001b[0m"), "a<U+202E>b<U+200B>c␛[0m");
+  assert.equal(revealed("a\u202eb\u200bc\u001b[0m"), "a<U+202E>b<U+200B>c<ESC>[0m");
   assert.equal(revealed("x\u{e0041}"), "x<tag A>");
   assert.equal(revealed("one\r\ntwo"), "one\r\ntwo");
   assert.equal(revealed("👩\u200d💻"), "👩\u200d💻");

@@ -59,6 +59,15 @@ export function BeforeAfter({ before, after }: { before: Json | undefined; after
     );
   }
   const [start, end] = common(old, now);
+  // Where next to nothing is the same, all is different: marks would only be noise.
+  if (start + end < Math.min(old.length, now.length) * 0.2 && Math.max(old.length, now.length) > 80) {
+    return (
+      <div class="values">
+        <pre class="value old"><Text text={old} /></pre>
+        <pre class="value new"><Text text={now} /></pre>
+      </div>
+    );
+  }
   return (
     <div class="values">
       <pre class="value old"><Part text={old} start={start} end={end} /></pre>
@@ -86,7 +95,9 @@ function common(a: string, b: string): [number, number] {
   while (start < most && a[start] === b[start]) start += 1;
   let end = 0;
   while (end < most - start && a[a.length - 1 - end] === b[b.length - 1 - end]) end += 1;
-  return [start, end];
+  if (!a.includes("\n") && !b.includes("\n")) return [start, end];
+  // Of several lines whole ones are marked.
+  return [a.lastIndexOf("\n", start - 1) + 1, end ? end - Math.max(0, a.indexOf("\n", a.length - end) - (a.length - end)) : 0];
 }
 
 function asText(value: Json | undefined): string | null {

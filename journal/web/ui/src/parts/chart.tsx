@@ -20,8 +20,8 @@ interface Props {
   summary: string;
   x: number[];
   lines: Line[];
-  isTime?: boolean;
-  xLabel?: string;
+  /** What stands below the axis for a place on it; else its number. */
+  xText?(x: number): string;
   table: { columns: string[]; rows: string[][]; seqs?: number[] };
   /** A record was chosen, where x counts records. */
   onChoose?(seq: number): void;
@@ -75,12 +75,12 @@ function options(p: Props, width: number): uPlot.Options {
   return {
     width,
     height: HEIGHT,
-    ...(p.isTime ? { tzDate: (ts: number) => uPlot.tzDate(new Date(ts * 1000), "Etc/UTC") } : {}),
     legend: { show: false },
     cursor: { drag: { x: false, y: false }, points: { size: 7 } },
-    scales: { x: { time: p.isTime ?? false, ...(range ? { range } : {}) }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(1e-9, (high ?? 1) * 1.08)] } },
+    padding: [8, 12, 0, 0],
+    scales: { x: { time: false, ...(range ? { range } : {}) }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(1e-9, (high ?? 1) * 1.08)] } },
     axes: [
-      { ...axis, size: 28, space: 60 },
+      { ...axis, size: 28, space: 70, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 1e6], values: (_, ticks) => ticks.map((tick) => p.xText?.(tick) ?? brief(tick)) },
       { ...axis, size: 46, values: (_, ticks) => ticks.map(brief) },
       ...(hasCost ? [{ ...axis, scale: "cost", side: 1 as const, size: 52, grid: { show: false } }] : []),
     ],

@@ -57,20 +57,18 @@ function Node(p: { name?: Step; value: Json; path: Step[]; context: Context; isO
   const opens = p.path.length < 1 || (entries.length <= 3 && p.path.length < 4);
   return (
     <div class="json-node">
-      <div class="json-line">
-        {p.path.length > 0 && (
+      {p.path.length > 0 && <div class="json-line">
           <button type="button" class="json-toggle" aria-expanded={isOpen} onClick={() => setOpen(!isOpen)}
             aria-label={`${isOpen ? "Close" : "Open"} ${path}`}>
             {isOpen ? "▾" : "▸"}
           </button>
-        )}
         {name}
         <span class="json-count">
           {isList ? `[${number(count)}]` : `{${number(count)}}`}
           {cut && cut.last.length < cut.count && isOpen ? ` the last ${cut.last.length}` : ""}
           {!isOpen && <span class="json-hint"> {jsonLine(p.value, 80)}</span>}
         </span>
-      </div>
+      </div>}
       {isOpen && (
         <div class={p.path.length ? "json-children" : ""}>
           {entries.slice(0, shown).map(([step, value]) => (

@@ -14,6 +14,7 @@ import { List } from "../parts/list.tsx";
 import { go, replace } from "../place.ts";
 import { type Route, address, formatRoute, point, toSession } from "../route.ts";
 import { Rows } from "../rows.ts";
+import { oneLine } from "../session/preview.ts";
 import { useSettled } from "../session/settled.ts";
 import type { Point, Row } from "../source.ts";
 import { revealed } from "../text/hidden.ts";
@@ -233,7 +234,7 @@ function PairCell({ row, isThere, isHere }: { row: Row | undefined; isThere: boo
   return (
     <span class={`pair-cell ${row ? `role-${row.role}` : ""} ${isHere ? "is-here" : ""}`}>
       <span class="pair-title">{row ? revealed(row.title) : ""} <span class="muted">{row ? clock(row.at) : ""}</span></span>
-      <span class="pair-preview">{row ? revealed(row.preview.slice(0, 200).replace(/\s+/g, " ")) : ""}</span>
+      <span class="pair-preview">{row ? oneLine(row.preview) : ""}</span>
     </span>
   );
 }

@@ -12,6 +12,7 @@ import type { Json, Row } from "../source.ts";
 import { hasColours } from "../text/ansi.ts";
 import { revealed } from "../text/hidden.ts";
 import type { SessionModel } from "./model.ts";
+import { holdsHidden, oneLine } from "./preview.ts";
 
 // What a card is thought to be high until it was drawn.
 const USUAL = 76;
@@ -95,7 +96,7 @@ function Card(p: CardProps) {
     return (
       <article class={`aside-card role-${row.role} ${state}`} {...place} aria-label={`Record ${p.seq}, ${row.title}`}>
         <span class="aside-title">{revealed(row.title)}</span>
-        <span class="aside-preview">{row.is_erased ? "" : revealed(row.preview.slice(0, 200).replace(/\s+/g, " "))}</span>
+        <span class="aside-preview">{row.is_erased ? "" : oneLine(row.preview)}</span>
         <span class="card-seq">{number(row.seq)}</span>
       </article>
     );
@@ -106,7 +107,7 @@ function Card(p: CardProps) {
         <span class="card-role">{NAMES[row.role]}</span>
         <span class="card-title">{isPlainTalk(row) ? (row.by ? revealed(row.by) : "") : revealed(row.title)}</span>
         {row.is_error && <span class="badge error">error</span>}
-        {row.is_hidden && <span class="badge warn" title="Holds hidden characters; they are shown as marks">hidden characters</span>}
+        {holdsHidden(row) && <span class="badge warn" title="Holds hidden characters; they are shown as marks">hidden characters</span>}
         <span class="card-facts">
           {row.duration_ms && !/\d (ms|s|min)\b/.test(row.title) ? <span>{duration(row.duration_ms)}</span> : null}
           <time dateTime={row.at}>{clock(row.at)}</time>

@@ -6,6 +6,7 @@ import { FixedHeights } from "../heights.ts";
 import { List } from "../parts/list.tsx";
 import type { Row } from "../source.ts";
 import { revealed } from "../text/hidden.ts";
+import { holdsHidden, oneLine } from "./preview.ts";
 import type { SessionModel } from "./model.ts";
 
 const HEIGHT = 28;
@@ -62,7 +63,7 @@ function EventRow(p: { seq: number; last: number; row: Row | undefined; isChosen
       <span class="event-title">{row ? revealed(row.title) : ""}</span>
       <span class="event-preview">{row ? oneLine(row.preview) : ""}</span>
       <span class="event-facts">
-        {row?.is_hidden && <span class="badge warn" title="Holds hidden characters">hidden</span>}
+        {row && holdsHidden(row) && <span class="badge warn" title="Holds hidden characters">hidden</span>}
         {row?.is_erased && <span class="badge">erased</span>}
         {row && row.attachments.length > 0 && <span class="badge" title="Attachments">⌘ {row.attachments.length}</span>}
         {row?.duration_ms ? <span>{duration(row.duration_ms)}</span> : null}
@@ -72,4 +73,3 @@ function EventRow(p: { seq: number; last: number; row: Row | undefined; isChosen
   );
 }
 
-const oneLine = (text: string): string => revealed(text.slice(0, 240).replace(/\s+/g, " "));

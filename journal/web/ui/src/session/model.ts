@@ -48,6 +48,11 @@ export class SessionModel {
   async refresh(): Promise<void> {
     const info = await source().session(this.id);
     if (this.isClosed) return;
+    // First how many there are: who draws the session asks for no record that is not there.
+    if (this.info.value === null) {
+      this.rows.last.value = info.last;
+      this.surveyed.value = info.last;
+    }
     this.info.value = info;
     if (info.damage) notice("damage", "error", `${info.damage.sentence} What is shown ends before it.`);
     else unnotice("damage");
@@ -63,9 +68,7 @@ export class SessionModel {
       return;
     }
     this.error.value = null;
-    const last = this.info.value?.last ?? 0;
-    this.rows.last.value = last;
-    this.surveyed.value = last;
+    const last = this.rows.last.value;
     if (this.isClosed || source().exported) return;
     this.live.value = "connecting";
     this.stops.push(

@@ -18,6 +18,9 @@ const FLAGS: Record<number, string> = { 1: "bold", 2: "dim", 3: "italic", 4: "un
 
 export const hasColours = (text: string): boolean => text.includes("\u001b[");
 
+/** The text without the sequences that choose looks: for places that take no elements. */
+export const plain = (text: string): string => (hasColours(text) ? text.replace(SELECT, "") : text);
+
 /** The text in pieces of one look each. */
 export function styled(text: string): Styled[] {
   const pieces: Styled[] = [];

@@ -41,6 +41,10 @@ const NAMES: Record<number, string> = {
   0xffa0: "Hangul filler",
 };
 
+// The signs for these, as ␛, are in few fonts; their names are in all.
+const CONTROLS =
+  "NUL SOH STX ETX EOT ENQ ACK BEL BS HT LF VT FF CR SO SI DLE DC1 DC2 DC3 DC4 NAK SYN ETB CAN EM SUB ESC FS GS RS US".split(" ");
+
 // Controls but tab and line feed, what is named above, deprecated format characters, tags, variation
 // selectors of the second block (they can carry a text), and halves of surrogate pairs.
 const HIDDEN =
@@ -79,8 +83,8 @@ function joinsPictures(text: string, at: number): boolean {
 
 function mark(code: number): { symbol: string; name: string } {
   const place = `U+${code.toString(16).toUpperCase().padStart(4, "0")}`;
-  if (code < 0x20) return { symbol: String.fromCodePoint(0x2400 + code), name: `control character ${place}` };
-  if (code === 0x7f) return { symbol: "␡", name: `control character ${place}` };
+  const control = code === 0x7f ? "DEL" : CONTROLS[code];
+  if (control) return { symbol: `<${control}>`, name: `control character ${place}` };
   if (code < 0xa0) return { symbol: `<${place}>`, name: `control character ${place}` };
   if (code >= 0xe0020 && code <= 0xe007e)
     return { symbol: `<tag ${String.fromCodePoint(code - 0xe0000)}>`, name: `tag character ${place}` };

@@ -1,7 +1,7 @@
 // Charts: activity, latency, tokens and cost, errors; each with its numbers as a table behind it.
 
 import { source } from "../../context.ts";
-import { duration, moment, number } from "../../format.ts";
+import { clock, duration, moment, number } from "../../format.ts";
 import { useLoaded } from "../../loaded.ts";
 import { CommandLine, Problem, Waiting } from "../../parts/basics.tsx";
 import { Chart } from "../../parts/chart.tsx";
@@ -23,7 +23,7 @@ export function ChartsTab({ model, seq, route }: TabProps) {
 
 function All({ charts, onChoose }: { charts: Charts; onChoose(seq: number): void }) {
   const { activity, latency, usage, errors } = charts;
-  const bySeq = { xLabel: "record", onChoose };
+  const bySeq = { onChoose };
   let failed = 0;
   const tokens = usage.reduce((sum, each) => sum + each.input_tokens + each.output_tokens, 0);
   const cost = usage.reduce((sum, each) => sum + (each.cost ?? 0), 0);
@@ -32,9 +32,9 @@ function All({ charts, onChoose }: { charts: Charts; onChoose(seq: number): void
       {charts.sampled && <p class="hint">There are more records than points: each chart shows a part of them.</p>}
       <Chart
         title="Activity"
-        summary="records over time (UTC)"
-        isTime
-        x={activity.map((each) => Date.parse(each.at) / 1000)}
+        summary={activity[0] ? `records in stretches of ${duration(activity[0].seconds * 1000)}, UTC; silences are left out` : "records over time"}
+        x={activity.map((_, n) => n)}
+        xText={(n) => (activity[n] ? clock(activity[n].at) : "")}
         lines={[
           { label: "records", color: "chart-a", values: activity.map((each) => each.records), look: "bars" },
           { label: "errors", color: "error", values: activity.map((each) => each.errors), look: "bars" },
