@@ -9,7 +9,7 @@ from types import ModuleType
 
 import click
 
-from journal.cli.address import is_session, locate, parse_address, require
+from journal.cli.address import find_record, is_session, parse_address, require
 from journal.cli.app import Call, command
 from journal.cli.place import find_store, user_name
 from journal.cli.text import visible
@@ -46,7 +46,7 @@ def view_command(
         if address is not None:
             where = parse_address(address, lambda each: is_session(store, each))
             session_id = require(store, where.session_id)
-            version = None if where.end is None else locate(store, session_id, where.end)
+            version = None if where.end is None else find_record(store, session_id, where.end).seq
         try:
             place = viewing.listen("127.0.0.1" if host == "localhost" else host, wanted)
         except OSError as error:

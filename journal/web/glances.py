@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from journal.catalog import SessionPage
-from journal.errors import CorruptRecordError
+from journal.errors import CorruptRecordError, SessionNotFoundError
 from journal.glance import Beside, Seen
 from journal.objects import info_object
 from journal.store import StateStore
@@ -17,11 +17,14 @@ _MOST_ANCESTORS: Final = 100
 def glance(store: StateStore, past: Past) -> dict[str, Any]:
     """What `journal info --json` says of it, and `last`, `forks`, `ancestors`, `damage`.
 
-    Raises CorruptRecordError where not even the first record can be read.
+    Raises CorruptRecordError where not even the first record can be read, SessionNotFoundError where a crash
+    left no whole one.
     """
     if past.damage is not None and not past.version:
         raise past.damage
     session_id, version = past.session_id, past.version
+    if not version and not past.is_foreign:
+        raise SessionNotFoundError(session_id, "nothing in its file was ever acknowledged", exists=True)
     beside = Beside(store._disk, store._layout, session_id)
     marker = beside.marker
     marked = (

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from journal.web.answers import bad_input
 from journal.web.columns import NONE, Columns
 from journal.web.past import Past
 from projections.expression import parse_expression
@@ -10,7 +11,7 @@ from projections.expression import parse_expression
 def next_record(past: Past, seq: int, direction: int, by: str) -> int | None:
     """The next record, or the one before: a user's message, an error, one of the same type, or of a type.
 
-    `by`: "turn", "error", "same" or "type:NAME". Raises ValueError for anything else.
+    `by`: "turn", "error", "same" or "type:NAME". Raises Problem for anything else.
     """
     is_wanted, last = _wanted(past.columns, seq, by), past.version
     indices = range(max(seq, 0), last) if direction > 0 else range(min(seq - 2, last - 1), -1, -1)
@@ -30,7 +31,7 @@ def _wanted(columns: Columns, seq: int, by: str) -> Callable[[int], bool]:
     if by.startswith("type:"):
         kind = columns.known(by.removeprefix("type:"))
         return lambda index: kinds[index] == kind
-    raise ValueError(f"`by` is turn, error, same or type:NAME, not {by!r:.100}")
+    raise bad_input(f"`by` is turn, error, same or type:NAME, not {by!r:.100}")
 
 
 def first_true(past: Past, text: str) -> int | None:

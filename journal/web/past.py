@@ -43,6 +43,7 @@ class Past(Timeline):
     columns    what is known of each record without reading it
     figures, spending   as Activity and Usage have them
     attached   the digests of what is attached to the records
+    is_foreign whether it is another program's file: it has no record yet, and one state
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class Past(Timeline):
         self._position = beginning(session_id)
         self._seen: Looks | None = None
         self._ends_at = 0
-        self._is_foreign = False
+        self.is_foreign = False
 
     @property
     def last(self) -> int:
@@ -75,7 +76,7 @@ class Past(Timeline):
     @property
     def size_bytes(self) -> int:
         """How large the journal was when it was last looked at."""
-        return self._seen.size if self._seen is not None and not self._is_foreign else 0
+        return self._seen.size if self._seen is not None and not self.is_foreign else 0
 
     def ids(self) -> Sequence[Hashable]:
         """The records' ids, hashed: without reading the records."""
@@ -107,7 +108,7 @@ class Past(Timeline):
             return True
         if self._seen is not None and not self._may_go_on(self._seen, seen):
             return False
-        self._seen, self._is_foreign = seen, is_foreign
+        self._seen, self.is_foreign = seen, is_foreign
         if is_foreign:
             self._adopt()
             return True
@@ -135,7 +136,7 @@ class Past(Timeline):
 
     def _may_go_on(self, before: Looks, now: Looks) -> bool:
         """Whether it may be the same file, and longer. One that was written over is read anew."""
-        if self._is_foreign or now.inode != before.inode or now.size < before.size:
+        if self.is_foreign or now.inode != before.inode or now.size < before.size:
             return False
         return self.damage is None and (now.size > before.size or now == before)
 
@@ -184,6 +185,8 @@ class Past(Timeline):
     def lines(self, first: int, last: int) -> Iterator[bytes]:
         """The lines of these records, each checked. Raises Replaced, CorruptRecordError, IndexError."""
         offsets, lengths = self.columns.offsets, self.columns.lengths
+        if first > last:
+            return
         with self._opened() as fd:
             start = first - 1
             while start < last:
