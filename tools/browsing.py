@@ -39,13 +39,14 @@ def chromium() -> Iterator[Any]:
 
 @contextmanager
 def served(folder: Path, *options: str) -> Iterator[str]:
-    """`journal view` of a store, in a process of its own; its address, with the token that lets one in."""
-    command = [sys.executable, "-c", "from journal.cli import main; main()", "--store", str(folder)]
+    """`journal view` of a store, in a process of its own that stands beside it; the link that lets one in."""
+    command = [sys.executable, "-c", "from journal.cli import main; main()", "--store", folder.name]
     process = subprocess.Popen(
         [*command, "view", "--no-browser", "--port", "0", *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        cwd=folder.parent,
     )
     try:
         assert process.stdout is not None

@@ -199,7 +199,8 @@ def _heap(page: Any) -> float:
 def _memory_of_server(folder: Path) -> float:
     """By the command line of the process: it serves this folder."""
     listed = subprocess.run(["ps", "-eo", "rss,args"], capture_output=True, text=True, check=True).stdout
-    return max(float(line.split()[0]) * 1024 for line in listed.splitlines() if f"{folder} view" in line)
+    served_here = f"--store {folder.name} view"
+    return max(float(line.split()[0]) * 1024 for line in listed.splitlines() if served_here in line)
 
 
 def _fill(folder: Path) -> None:
