@@ -46,6 +46,12 @@ export class Rows {
     return told.rows[0];
   }
 
+  /** Load the rows around a record, and with them how many there are. */
+  async begin(seq: number): Promise<void> {
+    const told = await source().rows(this.id, pageOf(seq) * PAGE + 1, PAGE);
+    if (!this.isOver) this.add(Math.max(told.last, this.last.value), told.rows);
+  }
+
   /** New records came. */
   add(last: number, rows: Row[]): void {
     for (const row of rows) this.put(row);

@@ -71,14 +71,14 @@ function options(p: Props, width: number): uPlot.Options {
   const hasCost = p.lines.some((line) => line.scale);
   // One point alone has no width: room on both sides.
   const [first = 0, last = 1] = [p.x[0], p.x.at(-1)];
-  const range: uPlot.Range.MinMax | undefined = first === last ? [first - 1, last + 1] : undefined;
+  const room = first === last ? 1 : (last - first) * 0.02;
   return {
     width,
     height: HEIGHT,
     legend: { show: false },
     cursor: { drag: { x: false, y: false }, points: { size: 7 } },
     padding: [8, 12, 0, 0],
-    scales: { x: { time: false, ...(range ? { range } : {}) }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(1e-9, (high ?? 1) * 1.08)] } },
+    scales: { x: { time: false, range: [first - room, last + room] }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(1e-9, (high ?? 1) * 1.08)] } },
     axes: [
       { ...axis, size: 28, space: 70, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 1e6], values: (_, ticks) => ticks.map((tick) => p.xText?.(tick) ?? brief(tick)) },
       { ...axis, size: 46, values: (_, ticks) => ticks.map(brief) },

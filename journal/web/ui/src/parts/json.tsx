@@ -19,6 +19,8 @@ interface Context {
 
 const LONG = 300;
 const MANY = 100;
+// Of messages the last ones are those that people look for.
+const FEW = 5;
 
 /** A whole value; its first two levels are open. */
 export function JsonTree({ value, ...context }: { value: Json } & Context): JSX.Element {
@@ -36,7 +38,7 @@ function Node(p: { name?: Step; value: Json; path: Step[]; context: Context; isO
   const cut = asCut(p.path, p.value);
   const isNested = p.value !== null && typeof p.value === "object" && (cut !== null || size(p.value) > 0);
   const [isOpen, setOpen] = useState(p.isOpen);
-  const [shown, setShown] = useState(MANY);
+  const [shown, setShown] = useState(cut ? FEW : MANY);
   const path = pathText(p.path);
   const name = p.name === undefined ? null : <Name name={p.name} path={path} context={p.context} />;
   if (!isNested) {
@@ -65,16 +67,20 @@ function Node(p: { name?: Step; value: Json; path: Step[]; context: Context; isO
         {name}
         <span class="json-count">
           {isList ? `[${number(count)}]` : `{${number(count)}}`}
-          {cut && cut.last.length < cut.count && isOpen ? ` the last ${cut.last.length}` : ""}
           {!isOpen && <span class="json-hint"> {jsonLine(p.value, 80)}</span>}
         </span>
       </div>}
       {isOpen && (
         <div class={p.path.length ? "json-children" : ""}>
-          {entries.slice(0, shown).map(([step, value]) => (
+          {cut && entries.length > shown && (
+            <button type="button" class="quiet" onClick={() => setShown(entries.length)}>
+              {number(entries.length - shown)} before these{cut.count > entries.length ? `, of ${number(cut.count - shown)}` : ""}
+            </button>
+          )}
+          {(cut ? entries.slice(-shown) : entries.slice(0, shown)).map(([step, value]) => (
             <Node key={String(step)} name={step} value={value} path={[...p.path, step]} context={p.context} isOpen={opens && p.path.length < 3} />
           ))}
-          {entries.length > shown && (
+          {!cut && entries.length > shown && (
             <button type="button" class="quiet" onClick={() => setShown(shown + 500)}>
               {number(entries.length - shown)} more
             </button>

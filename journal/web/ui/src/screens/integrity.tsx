@@ -89,7 +89,7 @@ function Sentences({ id, found }: { id: string; found: Verification }) {
 
 /** The chain as a bar: what can be trusted, and what cannot. */
 function Chain({ found, id }: { found: Verification; id: string }) {
-  if (!found.version || found.links.checked === 0) return null;
+  if (!found.findings.length || found.links.checked === 0) return null;
   const bad = found.findings.find((each) => each.seq !== null && each.seq !== undefined)?.seq ?? null;
   const all = Math.max(found.version, bad ?? 0);
   return (

@@ -40,7 +40,8 @@ export function Events(p: Props) {
       }}
       attributes={{ role: "listbox", "aria-label": "Records", "aria-activedescendant": `event-${p.seq}` }}
       render={(index) => (
-        <EventRow key={index} seq={index + 1} last={last} row={rows.at(index + 1)} isChosen={index + 1 === p.seq} isMarked={p.marked.has(index + 1)} />
+        // Without a key: a row that comes into sight takes the place of one that left.
+        <EventRow seq={index + 1} last={last} row={rows.at(index + 1)} isChosen={index + 1 === p.seq} isMarked={p.marked.has(index + 1)} />
       )}
     />
   );

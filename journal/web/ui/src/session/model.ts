@@ -49,10 +49,8 @@ export class SessionModel {
     const info = await source().session(this.id);
     if (this.isClosed) return;
     // First how many there are: who draws the session asks for no record that is not there.
-    if (this.info.value === null) {
-      this.rows.last.value = info.last;
-      this.surveyed.value = info.last;
-    }
+    if (this.info.value === null) this.rows.last.value = Math.max(info.last, this.rows.last.value);
+    this.surveyed.value = this.rows.last.value;
     this.info.value = info;
     if (info.damage) notice("damage", "error", `${info.damage.sentence} What is shown ends before it.`);
     else unnotice("damage");
@@ -60,7 +58,9 @@ export class SessionModel {
 
   private async open(): Promise<void> {
     try {
-      await this.refresh();
+      // The rows are there before all of a long session is read: they need not wait for it.
+      const rows = this.rows.begin(seqOfRoute()).catch(() => undefined);
+      await Promise.all([this.refresh(), rows]);
     } catch (error) {
       if (this.isClosed) return;
       this.error.value = error;
@@ -117,10 +117,11 @@ export class SessionModel {
   private survey(): void {
     this.surveying ??= setTimeout(() => {
       this.surveying = undefined;
-      this.surveyed.value = this.rows.last.value;
       void this.refresh().catch(() => undefined);
     }, SURVEY_MS);
   }
 }
+
+const seqOfRoute = (): number => (route.value.screen === "session" ? (route.value.seq ?? 1) : 1);
 
 const isPinned = (): boolean => route.value.screen === "session" && route.value.seq !== null;

@@ -97,7 +97,7 @@ export function SessionScreen({ route }: { route: SessionRoute }) {
       </main>
     );
   }
-  if (!model.info.value) return <main class="page"><h1 class="sr">{revealed(route.id)}</h1><Waiting what="the session" /></main>;
+  if (!model.info.value && !model.rows.last.value) return <main class="page"><h1 class="sr">{revealed(route.id)}</h1><Waiting what="the session" /></main>;
   return <Debugger model={model} route={route} />;
 }
 
@@ -108,10 +108,10 @@ function Debugger({ model, route }: { model: SessionModel; route: SessionRoute }
   const settled = useSettled(seq);
   const pane = useSignal<"records" | "details">("records");
   const walked = useSignal<string | null>(null);
-  const survey = `${route.id}/${model.revision.value}/${model.surveyed.value}`;
+  const survey = model.info.value && `${route.id}/${model.revision.value}/${model.surveyed.value}`;
   const strip = useLoaded(survey, () => source().strip(route.id));
   const charts = useLoaded(survey, () => source().charts(route.id));
-  const watches = useLoaded(`${survey}/${JSON.stringify(route.watch)}`, () =>
+  const watches = useLoaded(survey && `${survey}/${JSON.stringify(route.watch)}`, () =>
     Promise.all(
       route.watch.map(async (path) => ({
         path,
@@ -256,15 +256,14 @@ function Panel(p: TabProps) {
 
 function Title({ model, route, seq }: { model: SessionModel; route: SessionRoute; seq: number }) {
   const info = model.info.value;
-  if (!info) return null;
-  const { origin } = info;
+  const origin = info?.origin;
   return (
     <div class="title">
       <h1 title={route.id}>{revealed(route.id)}</h1>
       <p class="title-facts">
-        <span>{revealed(info.user_id)}</span>
+        {info && <span>{revealed(info.user_id)}</span>}
         <span>{counted(model.rows.last.value, "record")}</span>
-        <span class="wide">changed {moment(info.updated_at)}</span>
+        {info && <span class="wide">changed {moment(info.updated_at)}</span>}
         {origin && (
           <span>
             fork of{" "}
@@ -273,7 +272,7 @@ function Title({ model, route, seq }: { model: SessionModel; route: SessionRoute
             </a>
           </span>
         )}
-        {info.forks.length > 0 && (
+        {info && info.forks.length > 0 && (
           <span>
             {counted(info.forks.length, "fork")}:{" "}
             {info.forks.slice(0, 3).map((fork, n) => (

@@ -6,7 +6,7 @@ import { counted, number } from "../../format.ts";
 import { useLoaded } from "../../loaded.ts";
 import { CommandLine, Problem, Waiting } from "../../parts/basics.tsx";
 import { JsonTree } from "../../parts/json.tsx";
-import { Terminal } from "../../parts/text.tsx";
+import { Terminal, Text } from "../../parts/text.tsx";
 import type { Json } from "../../source.ts";
 import { revealed } from "../../text/hidden.ts";
 import { type TabProps, tabCommand } from "../screen.tsx";
@@ -42,15 +42,30 @@ export function SeenTab({ model, seq, route }: TabProps) {
 
 function Message({ message }: { message: Json }): JSX.Element {
   if (message === null || typeof message !== "object" || Array.isArray(message)) return <JsonTree value={message} />;
-  const { role, content, ...rest } = message;
+  const { role, content, tool_calls, tool_call_id, ...rest } = message;
   const isEmpty = Object.keys(rest).length === 0;
+  const calls = Array.isArray(tool_calls) ? tool_calls : [];
   return (
     <div class={`seen-message role-${ROLES[String(role)] ?? "note"}`}>
       <span class="card-role">{revealed(String(role))}</span>
+      {typeof tool_call_id === "string" && <span class="muted"> answers {revealed(tool_call_id)}</span>}
       {typeof content === "string" && content !== "" ? <pre><Terminal text={content} /></pre> : null}
       {content !== null && typeof content === "object" ? <JsonTree value={content} /> : null}
+      {calls.map((call) => <Call call={call} />)}
       {!isEmpty && <JsonTree value={rest} />}
     </div>
+  );
+}
+
+/** A call as it would be written in a program. */
+function Call({ call }: { call: Json }): JSX.Element {
+  const made = call !== null && typeof call === "object" && !Array.isArray(call) ? call : {};
+  const what = made.function;
+  if (what === null || typeof what !== "object" || Array.isArray(what)) return <JsonTree value={call} />;
+  return (
+    <pre>
+      <strong><Text text={String(what.name)} /></strong>(<Text text={String(what.arguments)} />) <span class="muted">{revealed(String(made.id))}</span>
+    </pre>
   );
 }
 
