@@ -5,10 +5,10 @@ from itertools import pairwise
 from typing import Any, Final
 
 from journal.objects import moment_text
+from journal.web.columns import Used
 from journal.web.past import Past
 from journal.web.rows import title_at
 from projections.activity import ERROR, to_moment
-from projections.events import UsageRecorded
 from projections.strip import strip
 
 MOST_POINTS: Final = 2000
@@ -25,10 +25,8 @@ def minimap(past: Past, columns: int) -> dict[str, Any]:
     for start, end in pairwise(bounds):
         if start == end:
             continue
-        answers = known.answers_ms[bisect_left(known.answer_seqs, start + 1) :]
-        answers = answers[
-            : bisect_left(known.answer_seqs, end + 1) - bisect_left(known.answer_seqs, start + 1)
-        ]
+        first, behind = (bisect_left(known.answer_seqs, each + 1) for each in (start, end))
+        answers = known.answers_ms[first:behind]
         slowest = max(max(known.durations_ms[start:end]), max(answers, default=-1.0))
         found.append(
             {
@@ -77,34 +75,26 @@ def _activity(past: Past) -> list[dict[str, Any]]:
     ]
 
 
-def _usage(past: Past, seqs: list[int]) -> tuple[list[dict[str, Any]], bool]:
+def _usage(past: Past, used: list[Used]) -> tuple[list[dict[str, Any]], bool]:
     """What models took: each record, or where they are many the sums of as many as it takes."""
-    size = -(-len(seqs) // MOST_POINTS) or 1
+    size = -(-len(used) // MOST_POINTS) or 1
     while True:
-        found = []
-        for start in range(0, len(seqs), size):
-            found += _sums(past, seqs[start : start + size])
-        if len(found) <= MOST_POINTS:
-            return found, size > 1
+        found = [point for at in range(0, len(used), size) for point in _sums(past, used[at : at + size])]
+        if len(found) <= MOST_POINTS or size > len(used):
+            return found[:MOST_POINTS], size > 1
         size *= 2
-        if size > 2 * len(seqs):  # a model a record
-            return found[:MOST_POINTS], True
 
 
-def _sums(past: Past, seqs: list[int]) -> list[dict[str, Any]]:
+def _sums(past: Past, some: list[Used]) -> list[dict[str, Any]]:
+    """What each model took, at the last of these records that says so."""
     found: dict[str, dict[str, Any]] = {}
-    for seq in seqs:
-        event = past.record(seq).event
-        if not isinstance(event, UsageRecorded):  # a newer program's
-            continue
-        point = found.setdefault(
-            event.model, {"model": event.model, "input_tokens": 0, "output_tokens": 0, "cost": None}
-        )
-        point |= {"seq": seq, "at": _at(past, seq)}
-        point["input_tokens"] += event.input_tokens
-        point["output_tokens"] += event.output_tokens
-        if event.cost is not None:
-            point["cost"] = (point["cost"] or 0) + event.cost
+    for each in some:
+        point = found.setdefault(each.model, {"input_tokens": 0, "output_tokens": 0, "cost": None})
+        point |= {"seq": each.seq, "at": _at(past, each.seq), "model": each.model}
+        point["input_tokens"] += each.input_tokens
+        point["output_tokens"] += each.output_tokens
+        if each.cost is not None:
+            point["cost"] = (point["cost"] or 0) + each.cost
     return list(found.values())
 
 

@@ -1,10 +1,9 @@
 """Columns: of each record, in arrays, what lists, jumps and charts need of it without reading it again."""
 
 from array import array
-from typing import Final
+from typing import Final, NamedTuple
 
 from journal.chain import event_bytes
-from journal.gist import failed
 from projections.activity import to_us
 from projections.events import (
     AgentResponseAdded,
@@ -13,6 +12,7 @@ from projections.events import (
     StepFinished,
     ToolCalled,
     ToolReturned,
+    UnknownEvent,
     UsageRecorded,
     UserMessageAdded,
     event_type,
@@ -21,6 +21,16 @@ from projections.events import (
 NONE: Final = -1
 """In `durations_ms` and `tools`: it is not known, or there is none."""
 _USER: Final = str(UserMessageAdded.__struct_config__.tag)
+
+
+class Used(NamedTuple):
+    """What a record says that a model took."""
+
+    seq: int
+    model: str
+    input_tokens: int
+    output_tokens: int
+    cost: float | None
 
 
 class Columns:
@@ -34,7 +44,7 @@ class Columns:
     durations_ms      how long a tool or a step took
     ids               its id, hashed
     answer_seqs, answers_ms  which responses end a user's waiting, and after how long
-    usage             which records say what a model took
+    usage             what models took
     """
 
     def __init__(self) -> None:
@@ -44,9 +54,10 @@ class Columns:
         self.durations_ms = array("d")
         self.ids = array("q")
         self.answer_seqs, self.answers_ms = array("l"), array("d")
-        self.usage = array("l")
+        self.usage: list[Used] = []
         self.names: list[str] = []
         self._numbers: dict[str, int] = {}
+        self._types: dict[type, int] = {}
         self._open_calls: dict[str, tuple[int, int]] = {}
         self._turn = 0
         self._waiting_since_us: int | None = None
@@ -57,32 +68,43 @@ class Columns:
 
     def add(self, record: Record, line: bytes, offset: int) -> None:
         """Take in the next record, whose line stands there."""
+        # One look at the type: this is done for every record of a session before its last one is shown.
         event, at_us = record.event, to_us(record.at)
-        kind = event_type(event)
-        if kind == _USER or (isinstance(event, Erased) and event.was == _USER):
-            self._turn += 1
-        tool, duration = NONE, -1.0
-        if isinstance(event, ToolCalled):
-            tool = self.number(event.name)
-            self._open_calls[event.call_id] = tool, at_us
-        elif isinstance(event, ToolReturned):
-            tool, called_us = self._open_calls.pop(event.call_id, (NONE, at_us))
-            if event.duration_ms is not None:
-                duration = event.duration_ms
-            elif at_us > called_us:
-                duration = (at_us - called_us) / 1000
-        elif isinstance(event, StepFinished):
-            duration = event.duration_ms if event.duration_ms is not None else duration
-        elif isinstance(event, UserMessageAdded | AgentResponseAdded):
-            self._note_answer(record, event)
-        elif isinstance(event, UsageRecorded):
-            self.usage.append(record.seq)
+        tool, duration, is_error = NONE, -1.0, False
+        match event:
+            case UserMessageAdded() | AgentResponseAdded():
+                self._note_answer(record.seq, event, at_us)
+            case ToolCalled():
+                tool = self.number(event.name)
+                self._open_calls[event.call_id] = tool, at_us
+            case ToolReturned():
+                tool, called_us = self._open_calls.pop(event.call_id, (NONE, at_us))
+                is_error = event.is_error
+                if event.duration_ms is not None:
+                    duration = event.duration_ms
+                elif at_us > called_us:
+                    duration = (at_us - called_us) / 1000
+            case UsageRecorded():
+                spent = (record.seq, event.model, event.input_tokens, event.output_tokens, event.cost)
+                self.usage.append(Used(*spent))
+            case StepFinished():
+                is_error = event.error is not None
+                duration = event.duration_ms if event.duration_ms is not None else duration
+            case Erased(was=was) if was == _USER:
+                self._turn += 1
+            case _:
+                pass
+        kind = self._types.get(type(event))
+        if kind is None:
+            kind = self.number(event_type(event))
+            if not isinstance(event, UnknownEvent):
+                self._types[type(event)] = kind
         self.at_us.append(at_us)
         self.sizes.append(len(event_bytes(line)))
-        self.kinds.append(self.number(kind))
+        self.kinds.append(kind)
         self.tools.append(tool)
         self.turns.append(self._turn)
-        self.errors.append(failed(event))
+        self.errors.append(is_error)
         self.durations_ms.append(duration)
         self.ids.append(hash(record.id))
         self.lengths.append(len(line))
@@ -100,13 +122,15 @@ class Columns:
         """As `number`, NONE for a name that no record has."""
         return self._numbers.get(name, NONE)
 
-    def _note_answer(self, record: Record, event: UserMessageAdded | AgentResponseAdded) -> None:
-        at_us = to_us(event.timestamp or record.at)
+    def _note_answer(self, seq: int, event: UserMessageAdded | AgentResponseAdded, at_us: int) -> None:
+        if event.timestamp is not None:
+            at_us = to_us(event.timestamp)
         since = self._waiting_since_us
         if isinstance(event, UserMessageAdded):
+            self._turn += 1
             self._waiting_since_us = at_us if since is None else since
         elif since is not None:
             self._waiting_since_us = None
             if at_us > since:  # what was imported without times tells nothing
-                self.answer_seqs.append(record.seq)
+                self.answer_seqs.append(seq)
                 self.answers_ms.append((at_us - since) / 1000)
