@@ -18,7 +18,16 @@ function address(path: string, parameters: Parameters = {}): string {
   return `/api/${path}${text ? `?${text}` : ""}`;
 }
 
-const ofSession = (id: string, rest: string) => `s/${encodeURIComponent(id)}${rest}`;
+// Sessions that were deleted while they were open, and what was said of it: they are asked for no more.
+const gone = new Map<string, string>();
+
+function ofSession(id: string, rest: string): string {
+  const message = gone.get(id);
+  if (message !== undefined) throw new SourceError(410, "SessionDeleted", message);
+  return pathOf(id, rest);
+}
+
+const pathOf = (id: string, rest: string): string => `s/${encodeURIComponent(id)}${rest}`;
 
 async function answer(url: string, options: RequestInit = {}): Promise<Response> {
   let response: Response;
@@ -66,23 +75,26 @@ export class HttpSource implements Source {
 
   sessions = (query: SessionQuery) => get<SessionList>("sessions", { ...query });
 
-  session = (id: string) => get<SessionInfo>(ofSession(id, ""));
+  session = async (id: string) => {
+    gone.delete(id); // the name may have been used again
+    return get<SessionInfo>(ofSession(id, ""));
+  };
 
-  rows = (id: string, from: number, count: number) =>
+  rows = async (id: string, from: number, count: number) =>
     get<{ last: number; rows: Row[] }>(ofSession(id, "/rows"), { from, count });
 
-  record = (id: string, seq: number) => get<StoredRecord>(ofSession(id, `/records/${seq}`));
+  record = async (id: string, seq: number) => get<StoredRecord>(ofSession(id, `/records/${seq}`));
 
-  lineAddress = (id: string, seq: number) => address(ofSession(id, `/raw/${seq}`));
+  lineAddress = (id: string, seq: number) => address(pathOf(id, `/raw/${seq}`));
 
   line = async (id: string, seq: number) => {
-    const bytes = await (await answer(this.lineAddress(id, seq))).arrayBuffer();
+    const bytes = await (await answer(address(ofSession(id, `/raw/${seq}`)))).arrayBuffer();
     return new TextDecoder().decode(bytes);
   };
 
-  state = (id: string, seq: number, path?: string) => get<State>(ofSession(id, `/state/${seq}`), { path });
+  state = async (id: string, seq: number, path?: string) => get<State>(ofSession(id, `/state/${seq}`), { path });
 
-  diff = (id: string, from: number, to: number) => get<Diff>(ofSession(id, "/diff"), { from, to });
+  diff = async (id: string, from: number, to: number) => get<Diff>(ofSession(id, "/diff"), { from, to });
 
   blame = async (id: string, seq: number, path: string) =>
     (await get<{ found: BlameEntry[] }>(ofSession(id, `/blame/${seq}`), { path })).found;
@@ -96,11 +108,11 @@ export class HttpSource implements Source {
   strip = async (id: string) =>
     (await get<{ columns: StripColumn[] }>(ofSession(id, "/strip"), { columns: 240 })).columns;
 
-  charts = (id: string) => get<Charts>(ofSession(id, "/charts"));
+  charts = async (id: string) => get<Charts>(ofSession(id, "/charts"));
 
-  seen = (id: string, seq: number) => get<{ messages: Json[]; shape: string }>(ofSession(id, `/seen/${seq}`));
+  seen = async (id: string, seq: number) => get<{ messages: Json[]; shape: string }>(ofSession(id, `/seen/${seq}`));
 
-  verify = (id: string) => get<Verification>(ofSession(id, "/verify"));
+  verify = async (id: string) => get<Verification>(ofSession(id, "/verify"));
 
   verifyAll(report: (one: Report) => void, done: (sessions: number, failed: number) => void, failed: () => void): Stop {
     const stream = new EventSource(address("verify"));
@@ -131,7 +143,7 @@ export class HttpSource implements Source {
     let last = after;
     let isOver = false;
     const open = () => {
-      stream = new EventSource(address(ofSession(id, "/live"), { after: last }));
+      stream = new EventSource(address(pathOf(id, "/live"), { after: last }));
       stream.onopen = () => handlers.connection(true);
       stream.onerror = () => {
         if (isOver) return;
@@ -151,7 +163,9 @@ export class HttpSource implements Source {
       stream.addEventListener("gone", (event) => {
         isOver = true;
         stream.close();
-        handlers.gone((JSON.parse(event.data) as { message: string }).message);
+        const { message } = JSON.parse(event.data) as { message: string };
+        gone.set(id, message);
+        handlers.gone(message);
       });
     };
     open();

@@ -154,10 +154,7 @@ function EraseDialog({ model, seq, onClose }: Props) {
             await source().erase(model.id, versions, reason.value.trim(), false);
             onClose();
             say("Erased");
-            await model.refresh();
-            model.texts.clear();
-            model.rows.forget(model.info.value?.last ?? model.rows.last.value);
-            model.revision.value += 1;
+            await model.readAgain();
           }}
         />
       ) : (

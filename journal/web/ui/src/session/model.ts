@@ -56,6 +56,14 @@ export class SessionModel {
     else unnotice("damage");
   }
 
+  /** What was loaded may be gone: forget it, and load again what is in sight. */
+  async readAgain(): Promise<void> {
+    this.texts.clear();
+    await this.refresh();
+    this.rows.forget(this.info.value?.last ?? this.rows.last.value);
+    this.revision.value += 1;
+  }
+
   private async open(): Promise<void> {
     try {
       // The rows are there before all of a long session is read: they need not wait for it.
@@ -80,18 +88,14 @@ export class SessionModel {
           this.survey();
         },
         changed: (_reason, message) => {
-          notice("changed", "warning", message);
-          this.texts.clear();
-          void this.refresh().then(
-            () => {
-              this.rows.forget(this.info.value?.last ?? this.rows.last.value);
-              this.revision.value += 1;
-            },
-            (error: unknown) => notice("changed", "error", inWords(error)),
+          void this.readAgain().then(
+            () => notice("changed", "warning", message),
+            (error: unknown) => notice("changed", "error", `${message} ${inWords(error)}`),
           );
         },
         gone: (message) => {
           this.live.value = "gone";
+          clearTimeout(this.surveying);
           notice("gone", "error", `${message} What was loaded stays in sight until you leave.`);
         },
         connection: (isOpen) => {
