@@ -1,6 +1,7 @@
 """The viewer's API: what each endpoint answers, of whole sessions and of damaged ones."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from journal import ANY, StateStore
 from journal.chain import first_chain
 from journal.errors import JournalWarning
+from journal.web.rows import rows
 from projections.attachment import attachment_of
 from projections.events import (
     ActiveSeedSet,
@@ -301,6 +303,47 @@ def test_blame(visit: Visit, store: StateStore):
     ] == [10]
     assert visit.json("/api/s/trip/blame/15", path="user_messages.-1.content")["found"][0]["version"] == 14
     assert visit.json("/api/s/trip/blame/15", path="nothing")["found"] == []
+
+
+def test_blame_goes_on_with_the_session(visit: Visit, store: StateStore):
+    """What was asked before what came last does not stand in its way."""
+    before = visit.json("/api/s/trip/blame/15", path="metadata.plan")["found"]
+    put(store, "trip", MetadataSet(key="plan", value="none"))
+    after = visit.json("/api/s/trip/blame/16", path="metadata.plan")["found"]
+
+    assert [each["version"] for each in before] == [10]
+    assert [each["version"] for each in after] == [16, 10]
+
+
+def test_blame_of_what_is_long_tells_what_changed(visit: Visit):
+    """Of a list how long it was, of the metadata the keys that were set; the whole is no value."""
+    (said, _), (told,), (plan,) = (
+        visit.json("/api/s/trip/blame/15", path=path)["found"]
+        for path in ("user_messages", "agent_responses", "metadata")
+    )
+
+    assert (said["before"], said["after"], said["version"]) == ({"count": 1}, {"count": 2}, 14)
+    assert (told["before"], told["after"]) == ({"count": 0}, {"count": 1})
+    assert (plan["before"], plan["after"]) == ({}, {"plan": {"steps": ["search", "book"]}})
+    assert visit.json("/api/s/trip/blame/15", 400)["error"]["kind"] == "BadInput"
+
+
+def test_many_may_ask_at_once_while_a_session_is_read(store: StateStore):
+    """Each gets the same as if it were alone; nobody waits for all of it who asks for its beginning."""
+    for _ in range(4):
+        put(store, "long", *(UserMessageAdded(content=f"{n} " + "x" * 900) for n in range(1000)))
+    with visiting(store) as visit:
+        sessions = visit.api.sessions
+
+        def ask(until: int | None) -> tuple[int, int]:
+            return sessions.ask("long", lambda past: (len(rows(past, 1, 20)), past.last), until=until)
+
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(ask, [None, 20, 4001, 20, None, 3000, 1, None]))
+        past = sessions.past("long")
+
+    assert found == [(20, 4001)] * 8
+    assert past.figures.records == past.version == 4001
 
 
 def test_the_first_of_which_something_is_true(visit: Visit):

@@ -90,6 +90,15 @@ def test_an_erasure_is_told(client: httpx.Client, store: StateStore):
     assert [row["preview"] for row in after.data["rows"]] == ["three"]
 
 
+def test_a_page_that_comes_back_is_told_of_what_was_erased(client: httpx.Client, store: StateStore):
+    """It was away while the file was replaced, and cannot know it."""
+    store.erase("s", [2], reason="asked to")
+    with client.stream("GET", "/api/s/s/live", headers={"last-event-id": "3"}) as answer:
+        found = next(told(answer))
+
+    assert (found.name, found.data["reason"], found.id) == ("changed", "erased", "4")
+
+
 def test_damage_and_its_repair_are_told(
     client: httpx.Client, store: StateStore, journal_file: Callable[[str], Path]
 ):

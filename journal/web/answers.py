@@ -15,6 +15,7 @@ from journal.errors import (
     JournalWarning,
     OwnerMismatchError,
     SessionNotFoundError,
+    UnsafePathError,
     VersionConflictError,
 )
 from journal.objects import moment_text
@@ -65,7 +66,7 @@ def problem_of(error: Exception, store: StateStore) -> Problem | None:
             return Problem(409, kind, str(error), "look at the session as it is now, then decide again")
         case CorruptRecordError():
             return Problem(422, kind, str(error), f"journal repair {_session_in(error.path)}")
-        case CorruptSnapshotError() | AttachmentError():
+        case CorruptSnapshotError() | AttachmentError() | UnsafePathError():
             return Problem(422, kind, str(error))
         case JournalClosedError():
             return Problem(503, kind, str(error), "start `journal view` again")

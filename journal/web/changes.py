@@ -1,9 +1,10 @@
 """Changes: what differs between two states, of one session or of two, and which records made it so."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from journal.objects import moment_text
+from journal.web.answers import bad_input
 from journal.web.cutting import shortened
 from journal.web.past import Past
 from journal.web.rows import title_at
@@ -13,7 +14,7 @@ from projections.comparison import common_version
 from projections.diff import Difference, differences
 from projections.document import Json
 from projections.events import event_type
-from projections.paths import ABSENT, Absent, parse_path, path_text
+from projections.paths import ABSENT, Absent, Path, parse_path, path_text
 
 MOST_CHANGES: Final = 500
 
@@ -27,21 +28,42 @@ def diff(past: Past, start: int, end: int) -> dict[str, Any]:
 
 def blame(past: Past, version: int, path: str) -> dict[str, Any]:
     """The records that made a value what it is at a version, the last first."""
-    history = past.history
+    if not path:
+        raise bad_input("`path` is missing: name a value, as metadata.plan")
     with past.mutex:
-        steps = counted_from_the_start(history, parse_path(path), version)
-        versions = turns(history, steps, version)
+        steps = counted_from_the_start(past.history, parse_path(path), version)
+        versions = turns(past.history, steps, version)
         found: list[dict[str, Any]] = [
-            {
-                "version": each,
-                "before": _value(value_in(history, steps, each - 1)),
-                "after": _value(value_in(history, steps, each)),
-            }
+            {"version": each, "before": before, "after": after}
             for each in reversed(versions[-MOST_CHANGES:])
+            for before, after in [_around(past, steps, each)]
         ]
     for each in found:
         each |= _made_by(past, each["version"])
     return {"path": path, "found": found, "total": len(versions)}
+
+
+def _around(past: Past, steps: Path, version: int) -> tuple[Json, Json]:
+    """A value before a record and behind it; of a long one, which would be made each time, what changed."""
+    history = past.history
+    match steps:
+        case ("metadata",):
+            keys = sorted(history.settings_at(version))
+            settings = [
+                {key: value for key in keys if (value := history.setting(key, each)) is not ABSENT}
+                for each in (version - 1, version)
+            ]
+            return shortened(settings[0]), shortened(settings[1])
+        case ("user_messages",):
+            return _counts(history.user_messages.length, version)
+        case ("agent_responses",):
+            return _counts(history.agent_responses.length, version)
+        case _:
+            return _value(value_in(history, steps, version - 1)), _value(value_in(history, steps, version))
+
+
+def _counts(length: Callable[[int], int], version: int) -> tuple[Json, Json]:
+    return {"count": length(version - 1)}, {"count": length(version)}
 
 
 def compare(left: Past, left_at: int, right: Past, right_at: int) -> dict[str, Any]:

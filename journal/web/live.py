@@ -29,6 +29,8 @@ _MOST_ROWS: Final = 200
 _BETWEEN_SECONDS: Final = 0.1
 _LOOK_EACH_SECONDS: Final = 1.0
 _PING_SECONDS: Final = 15
+_ERASED: Final = str(ContentErased.__struct_config__.tag)
+_REPAIRED: Final = str(JournalRepaired.__struct_config__.tag)
 
 
 class Watch:
@@ -90,8 +92,9 @@ async def follow(
 
     A file that is replaced (erased, repaired, restored) is told as `changed`: what was shown may be gone.
     """
+    past: Past | None = None
+    sent, said = after, ""
     with watch.of(session_id) as touched:
-        past, sent = None, after
         while True:
             touched.clear()
             try:
@@ -102,11 +105,14 @@ async def follow(
                 yield event("gone", {"reason": "deleted", "message": deletion_text(session_id, stone)})
                 return
             except (JournalError, OSError) as error:  # it may be mended
-                yield event("changed", {"reason": "unreadable", "message": str(error)})
+                if str(error) != said:
+                    said = str(error)
+                    yield event("changed", {"reason": "unreadable", "message": said})
                 await asyncio.sleep(_LOOK_EACH_SECONDS)
                 continue
-            if (past is not None and now is not past) or now.version < sent:
-                yield event("changed", await in_thread(_what_became, now, sent), now.version)
+            said = ""
+            if _is_another(past, now, sent):
+                yield event("changed", _what_became(now, sent), now.version)
                 sent = now.version
             elif found["rows"]:
                 sent = found["rows"][-1].seq
@@ -132,18 +138,25 @@ def _news(past: Past, *, after: int) -> dict[str, Any]:
     return found
 
 
+def _is_another(before: Past | None, now: Past, seen: int) -> bool:
+    """Whether what was shown may be gone. A page that comes back cannot tell which file it had seen."""
+    if before is not None:
+        return now is not before
+    return now.version < seen or (seen > 0 and bool(_since(now, seen) & {_ERASED, _REPAIRED}))
+
+
+def _since(past: Past, seen: int) -> set[str]:
+    """The types of the records behind one."""
+    columns = past.columns
+    return {columns.names[kind] for kind in {*columns.kinds[min(seen, past.version) :]}}
+
+
 def _what_became(past: Past, seen: int) -> dict[str, str]:
     """Why the file is another one, as far as its new records tell."""
     if past.damage is not None:
         return {"reason": "damaged", "message": str(past.damage)}
-    repaired = erased = False
-    for seq in range(min(seen, past.version) + 1, past.version + 1)[-_MOST_ROWS:]:
-        told = past.record(seq).event
-        repaired, erased = (
-            repaired or isinstance(told, JournalRepaired),
-            erased or isinstance(told, ContentErased),
-        )
-    if erased:
+    since = _since(past, seen)
+    if _ERASED in since:
         return {"reason": "erased", "message": "content of this session was erased while it was open"}
-    about = "was repaired" if repaired else "is another one now: it was replaced"
+    about = "was repaired" if _REPAIRED in since else "is another one now: it was replaced"
     return {"reason": "repaired", "message": f"the journal of this session {about} while it was open"}

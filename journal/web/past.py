@@ -1,6 +1,7 @@
 """A session's past: every record and every state, kept while it is looked at, and read on as it grows."""
 
 import threading
+import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, overload
@@ -13,7 +14,7 @@ from journal.errors import CorruptRecordError, SessionNotFoundError
 from journal.history import placed
 from journal.layout import Layout
 from journal.log import Log
-from journal.reader import TornTail, beginning
+from journal.reader import beginning
 from journal.record import decode_record
 from journal.trail import Looks, end_of, looks_of
 from journal.web.columns import Columns
@@ -25,7 +26,7 @@ from projections.usage import Usage
 
 # So much is read at a time; who waits for records that are there by then goes on.
 _PIECE_BYTES: Final = 1024 * 1024
-_WAIT_SECONDS: Final = 0.005
+_PAUSE_SECONDS: Final = 0.0005
 # No record is shorter: a last line that claims a higher number is not to be believed.
 _LEAST_LINE_BYTES: Final = 150
 
@@ -58,7 +59,6 @@ class Past(Timeline):
         self.origin: tuple[str, int] | None = None
         self.head = ""
         self.damage: CorruptRecordError | None = None
-        self.torn: TornTail | None = None
         self.is_complete = self.is_void = False
         self.mutex = threading.RLock()
         self._disk, self._layout, self._adopting = disk, layout, adopting
@@ -89,16 +89,19 @@ class Past(Timeline):
 
         Raises SessionNotFoundError, JournalError.
         """
-        while not self.mutex.acquire(timeout=_WAIT_SECONDS):
-            if until is not None and until <= self.version:
-                return not self.is_void
-        try:
-            self.is_void = self.is_void or not self._read_on(until)
-            return not self.is_void
-        finally:
-            self.mutex.release()
+        while True:
+            with self.mutex:
+                try:
+                    self.is_void = self.is_void or not self._read_on(until)
+                except BaseException:
+                    self.is_void = True  # a piece of which some was taken in would be taken in again
+                    raise
+                if self.is_void or self.is_complete or (until is not None and until <= self.version):
+                    return not self.is_void
+            time.sleep(_PAUSE_SECONDS)  # who waits for the mutex comes in between two pieces
 
     def _read_on(self, until: int | None) -> bool:
+        """Look at the file, and read a piece of what is new. False: it is another file."""
         seen, is_foreign = self._look()
         if seen is None:
             if self._seen is None:
@@ -121,7 +124,7 @@ class Past(Timeline):
             end = end_of(log)
             if end is not None and end.version * _LEAST_LINE_BYTES <= end.offset:
                 self._ends_at = end.version
-            self.is_complete = self._take_in(log, until)
+            self.is_complete = self._take_in(log)
         finally:
             log.close()
         return True
@@ -150,31 +153,25 @@ class Past(Timeline):
         self.figures = Activity().apply(self.figures, record)
         self.is_complete = True
 
-    def _take_in(self, log: Log, until: int | None) -> bool:
-        """Take in the log's records; whether they are all."""
+    def _take_in(self, log: Log) -> bool:
+        """Take in a piece of the log's records; whether they are all."""
         activity, usage = Activity(), Usage()
         try:
-            while True:
-                for offset, line, record in placed(log, _PIECE_BYTES):
-                    self.history.apply(record)
-                    activity.apply(self.figures, record)
-                    usage.apply(self.spending, record)
-                    if isinstance(record.event, SessionForked) and record.seq == 1:
-                        self.origin = record.event.origin, record.event.version
-                    self.attached.update(each.digest for each in attached_to(line))
-                    self.head = record.chain
-                    self.columns.add(record, line, offset)
-                self._position = log.position
-                if log.rest is not None or log.offset >= log.size():
-                    break
-                if until is not None and until <= self.version:
-                    return False
+            for offset, line, record in placed(log, _PIECE_BYTES):
+                self.history.apply(record)
+                activity.apply(self.figures, record)
+                usage.apply(self.spending, record)
+                if isinstance(record.event, SessionForked) and record.seq == 1:
+                    self.origin = record.event.origin, record.event.version
+                self.attached.update(each.digest for each in attached_to(line))
+                self.head = record.chain
+                self.columns.add(record, line, offset)
         except CorruptRecordError as error:  # its hashes fit, and nobody can read it
             self.damage = error
             return True
+        self._position = log.position
         self.damage = log.rest if isinstance(log.rest, CorruptRecordError) else None
-        self.torn = log.rest if isinstance(log.rest, TornTail) else None
-        return True
+        return log.rest is not None or log.offset >= log.size()
 
     # Its lines
 

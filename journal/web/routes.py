@@ -10,6 +10,7 @@ from typing import Any, Final
 from urllib.parse import quote, unquote_to_bytes
 
 import msgspec
+from anyio import to_thread
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -409,7 +410,8 @@ def _explained(error: Exception, api: Api) -> Response:
 async def _verdicts(api: Api) -> AsyncIterator[Any]:
     found: Iterator[tuple[str, dict[str, Any]]] = verdicts(api.store)
     with contextlib.closing(found):  # type: ignore[type-var]
-        while (each := await live.in_thread(next, found, None)) is not None:
+        # Not left behind when the page goes: what is at work cannot be closed.
+        while (each := await to_thread.run_sync(next, found, None)) is not None:
             yield live.event(*each)
 
 
