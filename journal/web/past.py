@@ -161,9 +161,10 @@ class Past(Timeline):
                 self.history.apply(record)
                 activity.apply(self.figures, record)
                 usage.apply(self.spending, record)
-                if isinstance(record.event, SessionForked) and record.seq == 1:
+                if record.seq == 1 and isinstance(record.event, SessionForked):
                     self.origin = record.event.origin, record.event.version
-                self.attached.update(each.digest for each in attached_to(line))
+                for attachment in attached_to(line):
+                    self.attached.add(attachment.digest)
                 self.head = record.chain
                 self.columns.add(record, line, offset)
         except CorruptRecordError as error:  # its hashes fit, and nobody can read it
