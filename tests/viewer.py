@@ -103,7 +103,7 @@ def served(store: StateStore) -> Iterator[httpx.Client]:
             assert client.get(viewer.link().removeprefix(viewer.address)).status_code == 303
             yield client
     finally:
-        viewer.server.should_exit = True
+        viewer.end()
         thread.join(timeout=20)
         assert not thread.is_alive()
 

@@ -15,7 +15,7 @@ from journal.disk import Disk
 from journal.errors import JournalError, SessionNotFoundError
 from journal.layout import JOURNAL_ENDING, Layout
 from journal.store import StateStore
-from journal.watching import changes
+from journal.watching import Names, changes
 from journal.web.answers import deletion_text, last_tombstone
 from journal.web.past import Past
 from journal.web.rows import rows
@@ -38,10 +38,11 @@ class Watch:
 
     def __init__(self, disk: Disk, layout: Layout) -> None:
         self._disk, self._layout = disk, layout
-        self._mutex = threading.Lock()
+        # Whoever interrupts the server may do so in the middle of a `with` of its own thread.
+        self._mutex = threading.RLock()
         self._waiting: dict[asyncio.Event, tuple[asyncio.AbstractEventLoop, str]] = {}
         self._thread: threading.Thread | None = None
-        self._is_over = False
+        self.is_over = False
 
     @contextlib.contextmanager
     def of(self, session_id: str) -> Any:
@@ -58,19 +59,28 @@ class Watch:
             with self._mutex:
                 del self._waiting[event]
 
+    def end(self) -> None:
+        """Wake all, and whoever follows a session comes to an end."""
+        self.is_over = True
+        self._wake(None)
+
     def close(self) -> None:
         """End the watching."""
-        self._is_over = True
+        self.end()
         if self._thread is not None:
             self._thread.join(timeout=5)
 
     def _run(self) -> None:
-        for names in changes(self._disk, self._layout.sessions, lambda: self._is_over):
-            with self._mutex:
-                for event, (loop, name) in self._waiting.items():
-                    if names is None or name in names:
-                        with contextlib.suppress(RuntimeError):  # the loop ended this moment
-                            loop.call_soon_threadsafe(event.set)
+        for names in changes(self._disk, self._layout.sessions, lambda: self.is_over):
+            self._wake(names)
+
+    def _wake(self, names: Names | None) -> None:
+        with self._mutex:
+            waiting = list(self._waiting.items())
+        for event, (loop, name) in waiting:
+            if names is None or name in names:
+                with contextlib.suppress(RuntimeError):  # the loop ended this moment
+                    loop.call_soon_threadsafe(event.set)
 
 
 def stream(events: AsyncIterator[ServerSentEvent]) -> EventSourceResponse:
@@ -95,7 +105,7 @@ async def follow(
     past: Past | None = None
     sent, said = after, ""
     with watch.of(session_id) as touched:
-        while True:
+        while not watch.is_over:
             touched.clear()
             try:
                 now = await in_thread(sessions.past, session_id)

@@ -411,7 +411,7 @@ async def _verdicts(api: Api) -> AsyncIterator[Any]:
     found: Iterator[tuple[str, dict[str, Any]]] = verdicts(api.store)
     with contextlib.closing(found):  # type: ignore[type-var]
         # Not left behind when the page goes: what is at work cannot be closed.
-        while (each := await to_thread.run_sync(next, found, None)) is not None:
+        while not api.watch.is_over and (each := await to_thread.run_sync(next, found, None)) is not None:
             yield live.event(*each)
 
 

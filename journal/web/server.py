@@ -2,7 +2,9 @@
 
 import errno
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
+from types import FrameType
 from typing import Final
 from urllib.parse import quote
 
@@ -45,6 +47,19 @@ def listen(host: str, port: int) -> Place:
     raise AssertionError("a port was tried")
 
 
+class _Server(uvicorn.Server):
+    """A server that lets go of those who follow a session before it waits for all calls to end."""
+
+    def __init__(self, config: uvicorn.Config, let_go: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._let_go = let_go
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal says that it is to end."""
+        self._let_go()
+        super().handle_exit(sig, frame)
+
+
 class Viewer:
     """A viewer that listens; `run` answers until it is interrupted."""
 
@@ -65,13 +80,18 @@ class Viewer:
             server_header=False,
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )
-        self.server = uvicorn.Server(config)
+        self.server = _Server(config, self._api.watch.end)
 
     def link(self, session_id: str | None = None, version: int | None = None) -> str:
         """The one-time link to the page, or to a point of a session in it."""
         at = f"?seq={version}" if version else ""
         where = f"#/s/{quote(session_id, safe='')}{at}" if session_id is not None else ""
         return f"{self.address}/open?token={self._access.token}{where}"
+
+    def end(self) -> None:
+        """Let `run`, in another thread, come to its end."""
+        self._api.watch.end()
+        self.server.should_exit = True
 
     def run(self) -> None:
         """Answer calls until it is interrupted. Raises KeyboardInterrupt then."""
