@@ -54,14 +54,21 @@ export class Chunks {
     const text = document.getElementById(`chunk-${index}`)?.textContent;
     if (!text) throw new SourceError(422, "Damaged", `This file is not whole: its part ${index + 1} is missing.`);
     try {
-      const packed = Uint8Array.from(atob(text.trim()), (character) => character.charCodeAt(0));
-      const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+      const stream = new Blob([unbased(text.trim())]).stream().pipeThrough(new DecompressionStream("gzip"));
       const told = (await new Response(stream).json()) as Omit<Chunk, "first">;
       return { ...told, first: this.places[index]?.first ?? 1 };
     } catch {
       throw new SourceError(422, "Damaged", `This file is not whole: its part ${index + 1} cannot be unpacked.`);
     }
   }
+}
+
+/** The bytes of a base64 text. A plain loop: it is many times as fast as `Uint8Array.from`. */
+function unbased(text: string): Uint8Array<ArrayBuffer> {
+  const decoded = atob(text);
+  const bytes = new Uint8Array(decoded.length);
+  for (let n = 0; n < decoded.length; n += 1) bytes[n] = decoded.charCodeAt(n);
+  return bytes;
 }
 
 /** What a line says; the header's keys, and `event`. */

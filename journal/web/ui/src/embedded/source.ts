@@ -17,6 +17,8 @@ const MOST_CHANGES = 500;
 const MOST_HITS = 200;
 const LAST_MESSAGES = 50;
 const AT_ONCE = 256;
+// After so many chunks the state is kept: to fold so many takes no time that anybody would notice.
+const KEEP_AFTER = 5;
 
 const unavailable = (what: string) =>
   Promise.reject(new SourceError(404, "NotInThisFile", `${what} is not part of an exported file: it holds one session, to read.`));
@@ -24,8 +26,9 @@ const unavailable = (what: string) =>
 export class EmbeddedSource implements Source {
   readonly exported: Exported;
   private readonly chunks: Chunks;
-  // The state that was asked for last: going on from it is cheaper than from the chunk's first record.
-  private near: { seq: number; state: SessionState } | null = null;
+  // States to go on from, by the record that they are after: the last one asked for, and some on the way.
+  private near: [number, SessionState] = [0, begin(null)];
+  private readonly kept = new Map<number, SessionState>();
 
   constructor(header: string) {
     this.exported = JSON.parse(header) as Exported;
@@ -114,16 +117,20 @@ export class EmbeddedSource implements Source {
 
   private async stateAt(seq: number): Promise<SessionState> {
     if (seq <= 0) return begin(null);
-    let index = this.chunks.indexOf(seq);
-    // A long state is not kept with each part: then it is folded from an earlier one on.
-    let chunk = await this.chunks.get(index);
-    const { near } = this;
-    const from = near !== null && near.seq <= seq ? near.seq : 0;
-    while (index > 0 && chunk.state === null && chunk.first > from) chunk = await this.chunks.get(--index);
-    const isNear = near !== null && from >= chunk.first;
-    const state = isNear ? copied(near.state) : begin(chunk.state);
-    await this.foldOn(state, isNear ? from + 1 : chunk.first, seq);
-    this.near = { seq, state: copied(state) };
+    let [from, state] = this.near[0] <= seq ? this.near : [0, begin(null)];
+    for (const [after, known] of this.kept) if (after > from && after <= seq) [from, state] = [after, known];
+    // The file holds the state before a part, where that is short.
+    for (let index = this.chunks.indexOf(seq); index > 0; index -= 1) {
+      const chunk = await this.chunks.get(index);
+      if (chunk.first - 1 <= from) break;
+      if (chunk.state !== null) {
+        [from, state] = [chunk.first - 1, begin(chunk.state)];
+        break;
+      }
+    }
+    state = copied(state);
+    await this.foldOn(state, from + 1, seq);
+    this.near = [seq, copied(state)];
     return state;
   }
 
@@ -142,6 +149,8 @@ export class EmbeddedSource implements Source {
         applyLine(state, chunk, seq);
         if (isEnough(seq, chunk)) return;
       }
+      const isWhole = end === chunk.first + chunk.lines.length - 1;
+      if (isWhole && this.chunks.indexOf(end) % KEEP_AFTER === KEEP_AFTER - 1) this.kept.set(end, copied(state));
     }
   }
 

@@ -67,9 +67,9 @@ function Picker({ route }: { route: CompareRoute }) {
         });
       }}
     >
-      <input name="left" class="filter mono" aria-label="Left point" placeholder="s-42@7" value={route.left ? address(route.left) : ""} autocomplete="off" spellcheck={false} />
+      <input name="left" class="filter mono" aria-label="Left point" placeholder="s-42@7" defaultValue={route.left ? address(route.left) : ""} autocomplete="off" spellcheck={false} />
       <span class="muted">with</span>
-      <input name="right" class="filter mono" aria-label="Right point" placeholder="s-42-fork@9" value={route.right ? address(route.right) : ""} autocomplete="off" spellcheck={false} />
+      <input name="right" class="filter mono" aria-label="Right point" placeholder="s-42-fork@9" defaultValue={route.right ? address(route.right) : ""} autocomplete="off" spellcheck={false} />
       <button type="submit">Compare</button>
       {problem.value && <span class="problem" role="alert">{problem.value}</span>}
     </form>

@@ -80,7 +80,7 @@ export function PathForm(p: { path: string; label: string; button: string; onPat
       }}
     >
       <label class="grow">
-        {p.label} <input name="path" class="mono" value={p.path} placeholder="metadata.plan" autocomplete="off" spellcheck={false} key={p.path} />
+        {p.label} <input name="path" class="mono" defaultValue={p.path} placeholder="metadata.plan" autocomplete="off" spellcheck={false} key={p.path} />
       </label>
       <button type="submit">{p.button}</button>
     </form>

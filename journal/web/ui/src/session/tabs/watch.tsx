@@ -55,7 +55,7 @@ function FirstTrue({ model, route }: TabProps) {
       >
         <label class="grow">
           <span class="sr">Expression</span>
-          <input name="expr" class="mono" value={route.expr} placeholder="count(state.user_messages) >= 3" autocomplete="off" spellcheck={false} />
+          <input key={route.expr} name="expr" class="mono" defaultValue={route.expr} placeholder="count(state.user_messages) >= 3" autocomplete="off" spellcheck={false} />
         </label>
         <button type="submit">Jump there</button>
       </form>
