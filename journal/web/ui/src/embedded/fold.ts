@@ -39,13 +39,21 @@ export function begin(document: Json): SessionState {
   };
 }
 
-/** The same state, sharing what is never changed. */
-export const copied = (state: SessionState): SessionState => ({
-  ...state,
-  user_messages: [...state.user_messages],
-  agent_responses: [...state.agent_responses],
-  metadata: { ...state.metadata },
-});
+/** The same state, sharing what is never changed; its keys in the order in which a document has them. */
+export function copied(state: SessionState): SessionState {
+  const { id, user_id, user_messages, agent_responses, metadata, created_at, updated_at, ...chosen } = state;
+  return {
+    id,
+    user_id,
+    user_messages: [...user_messages],
+    agent_responses: [...agent_responses],
+    ...("active_seed_id" in chosen ? { active_seed_id: chosen.active_seed_id } : {}),
+    ...("active_persona_id" in chosen ? { active_persona_id: chosen.active_persona_id } : {}),
+    created_at,
+    updated_at,
+    metadata: { ...metadata },
+  };
+}
 
 /** Change the state as a record's event says. */
 export function apply(state: SessionState, event: EventJson, recordAt: string): void {

@@ -130,8 +130,8 @@ export class EmbeddedSource implements Source {
     }
     state = copied(state);
     await this.foldOn(state, from + 1, seq);
-    this.near = [seq, copied(state)];
-    return state;
+    this.near = [seq, state];
+    return copied(state);
   }
 
   /** Change a state by these records; stop at the first one that `isEnough` says yes to. */
