@@ -3,6 +3,7 @@
 Whatever the browser complains of (an error, a violation of the policy) fails the test in which it happens.
 """
 
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +12,10 @@ from typing import Any
 import pytest
 from browsing import Opened, chromium, served
 from demo_store import fill
+from pictures import PICTURES
+from pictures import SCREENS as PICTURED
 
-from journal import ANY, StateStore
+from journal import ANY, StateStore, UserMessage
 from journal.web.embedding import export_page
 from projections import UserMessageAdded
 from projections.redaction import Redaction
@@ -39,6 +42,18 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo") / "state"
     with StateStore(folder, durability="os") as store:
         fill(store)
+        session = store.fork("lima", new_id="rewound")
+        session.set_metadata("seat", {"row": 3})
+        session.set_active_seed("seed-1")
+        store.save_session(session)
+        store.rewind("rewound", 9)
+        store.append("rewound", [UserMessageAdded(content="again")], expected_version=ANY)
+        store.rewind("rewound", 16)
+        state = store.load_session("rewound")
+        state.user_messages[0] = UserMessage("edited by hand")
+        state.metadata["list"] = [1, {"a": None}]
+        store.save_session(state)
+        store.erase("rewound", [3], reason="a test")
     return folder
 
 
@@ -116,10 +131,10 @@ def test_the_list_has_all_sessions_and_forks_below_their_origins(server: Opened)
     page.get_by_role("link", name="flaky-test-retry").wait_for()
     names = page.locator(".session-row .cell-id a").all_inner_texts()
 
-    assert sorted(names) == ["flaky-test", "flaky-test-retry", "lima", "long-talk", "odd-messages"]
+    assert sorted(names) == ["flaky-test", "flaky-test-retry", "lima", "long-talk", "odd-messages", "rewound"]
     assert names.index("flaky-test-retry") == names.index("flaky-test") + 1
     page.get_by_label("Filter by id or user").fill("grace")
-    page.get_by_text("2 of 5 sessions").wait_for()
+    page.get_by_text("2 of 6 sessions").wait_for()
 
 
 def test_keys_move_and_every_place_is_a_link(debugger: Opened) -> None:
@@ -197,7 +212,9 @@ def test_what_was_said_does_nothing_but_stand_there(opening: Any, demo: Path, ex
             assert "broken" not in page.title()
             assert page.locator("main img[src='x'], main script").count() == 0
             assert page.locator("a[href^='javascript']").count() == 0
-            assert page.locator("a[href='https://example.com']").get_attribute("rel") == "noreferrer noopener"
+            assert (
+                page.locator("a[href='https://example.com/']").get_attribute("rel") == "noreferrer noopener"
+            )
             text = page.locator(".chat").inner_text()
             assert not re.search("[\u202e\u202c\u200b\U000e0041\x1b\x07]", text)
 
@@ -230,6 +247,31 @@ def test_nothing_keeps_anybody_out(demo: Path, opening: Any, scheme: str) -> Non
                 if each["impact"] in ("serious", "critical")
             ]
             assert grave == [], name
+
+
+@pytest.mark.parametrize("session_id", ["flaky-test-retry", "rewound"])
+def test_a_file_folds_its_events_as_the_server_does(
+    demo: Path, opening: Any, exported: Any, session_id: str
+) -> None:
+    """The page has a fold of its own: every state, difference and row is the one that the store gives."""
+    with served(demo) as address:
+        windows = [opening(address), opening(exported(session_id))]
+        with StateStore(demo) as store:
+            last = len(list(store.records(session_id)))
+        # A new page each time: one that is open shows what it had until the next is there.
+        for version, tab in itertools.product(range(1, last + 1, 2), ("state", "diff")):
+            link = f"#/s/{session_id}?seq={version}&tab={tab}&view=events"
+            served_says, file_says = (said_at(opened.go(link), version) for opened in windows)
+            assert served_says == file_says, (tab, version)
+
+
+def said_at(page: Any, version: int) -> tuple[str, str]:
+    """What the panel and the row say of a record."""
+    row = page.locator(f"[data-seq='{version}']")
+    row.locator(".event-title").filter(has_text=re.compile(".")).wait_for()
+    panel = page.locator(".panel").locator(".json, .change, .empty:has-text('No difference')")
+    panel.first.wait_for()
+    return "\n".join(sorted(panel.all_inner_texts())), row.inner_text()
 
 
 # Forks, proofs, words
@@ -348,3 +390,13 @@ def opening_again(page: Any, link: str) -> Any:
     page.goto(base + link)
     page.wait_for_selector("main")
     return page
+
+
+def test_the_docs_have_a_picture_of_each_screen(tmp_path: Path, browser: Any) -> None:
+    """Those of `tools/pictures.py`; that it takes them here shows that it still can."""
+    page = (PICTURES.parent / "reference/viewer.md").read_text() + (
+        PICTURES.parent / "how-to/view.md"
+    ).read_text()
+    assert {path.stem for path in PICTURES.glob("*.png")} == set(PICTURED)
+    for name in PICTURED:
+        assert f"images/{name}.png" in page
