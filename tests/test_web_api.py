@@ -610,6 +610,14 @@ def test_another_program_s_file_is_shown(visit: Visit, snapshot_file: Callable[[
     assert visit.json("/api/s/old/state/0")["state"]["user_messages"]["count"] == 1
 
 
+def test_what_is_no_file_is_not_followed(visit: Visit, journal_file: Callable[[str], Path]):
+    """A link out of the store, or a folder, in the place of a journal."""
+    journal_file("link").symlink_to(__file__)
+    journal_file("folder").mkdir()
+    for name in ("link", "folder"):
+        assert visit.json(f"/api/s/{name}/rows", 422)["error"]["kind"] == "UnsafePathError"
+
+
 def test_a_torn_tail_is_no_damage(visit: Visit, journal_file: Callable[[str], Path], store: StateStore):
     """It was never acknowledged; the next save goes on behind what was."""
     with open(journal_file("trip"), "ab") as file:
