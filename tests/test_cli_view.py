@@ -128,7 +128,8 @@ def test_it_says_what_to_install() -> None:
 
 def test_the_command_does_not_load_the_server() -> None:
     """Importing the library or the command costs nobody the viewer."""
-    code = "import sys, journal.cli.commands, journal.web.glances; print({'starlette', 'uvicorn'} & {*sys.modules})"
+    loads = "import sys, journal.cli.commands, journal.web.glances"
+    code = f"{loads}; print({{'starlette', 'uvicorn'}} & {{*sys.modules}})"
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
