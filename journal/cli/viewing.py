@@ -75,11 +75,7 @@ def _viewing() -> ModuleType:
     try:
         from journal.web import server
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] not in (
-            "starlette",
-            "uvicorn",
-            "sse_starlette",
-        ):
+        if error.name is None or error.name.partition(".")[0] not in _PACKAGES:
             raise
         raise MissingExtraError("the viewer's pages", error.name, "view") from None
     return server

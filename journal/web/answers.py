@@ -1,6 +1,6 @@
 """What went wrong, as an answer: a status, and what happened and what to do in words."""
 
-import warnings
+import contextlib
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,7 +12,6 @@ from journal.errors import (
     InvalidNameError,
     JournalClosedError,
     JournalError,
-    JournalWarning,
     OwnerMismatchError,
     SessionNotFoundError,
     UnsafePathError,
@@ -20,7 +19,7 @@ from journal.errors import (
 )
 from journal.objects import moment_text
 from journal.store import StateStore
-from journal.tombstones import Tombstone
+from journal.tombstones import Tombstone, read_tombstones
 from projections.expression import ExpressionError
 
 _MOST: Final = 2000
@@ -98,13 +97,12 @@ def deletion_text(session_id: str, stone: Tombstone | None) -> str:
 
 def last_tombstone(store: StateStore, session_id: str) -> Tombstone | None:
     """The note of a session's last deletion."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", JournalWarning)  # `doctor` tells of notes that cannot be read
-        try:
-            stones = store.tombstones()
-        except JournalError:
-            return None
-    return next((each for each in reversed(stones) if each.id == session_id), None)
+    found = None
+    with contextlib.suppress(OSError):  # `doctor` tells of notes that cannot be read
+        for each in read_tombstones(store._disk, store._layout.tombstones):
+            if isinstance(each, Tombstone) and each.id == session_id:
+                found = each
+    return found
 
 
 def _session_in(path: str) -> str:

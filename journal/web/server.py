@@ -20,12 +20,11 @@ _GRACE_SECONDS: Final = 2
 
 @dataclass(frozen=True)
 class Place:
-    """A listening socket, and which port that is; `wanted` was in use where it is another one."""
+    """A listening socket, and which port that is."""
 
     listener: socket.socket
     host: str
     port: int
-    wanted: int
 
 
 def listen(host: str, port: int) -> Place:
@@ -39,7 +38,7 @@ def listen(host: str, port: int) -> Place:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((host, each))
             listener.listen()
-            return Place(listener, host, listener.getsockname()[1], port)
+            return Place(listener, host, listener.getsockname()[1])
         except OSError as error:
             listener.close()
             if error.errno != errno.EADDRINUSE or each in (last, 65_535):
