@@ -219,6 +219,11 @@ def test_what_was_said_does_nothing_but_stand_there(opening: Any, demo: Path, ex
             assert not re.search("[\u202e\u202c\u200b\U000e0041\x1b\x07]", text)
 
 
+def test_a_picture_is_shown(debugger: Opened) -> None:
+    page = debugger.go("#/s/flaky-test?seq=16&view=chat")
+    page.wait_for_function("() => document.querySelector('.attachment img')?.naturalWidth === 160")
+
+
 def test_a_narrow_window_shows_all_of_it(debugger: Opened) -> None:
     debugger.page.set_viewport_size({"width": 380, "height": 760})
     for link in SCREENS.values():

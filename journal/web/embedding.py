@@ -8,7 +8,7 @@ import gzip
 import html
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib import resources
@@ -18,10 +18,12 @@ import msgspec
 from msgspec import structs
 
 from journal.chain import first_chain
-from journal.errors import CorruptRecordError
+from journal.errors import AttachmentError, CorruptRecordError
 from journal.export import redacted_line
 from journal.objects import moment_text
 from journal.store import StateStore
+from journal.web.answers import Problem
+from journal.web.attached_files import OTHER, attachment
 from journal.web.charts import charts, minimap
 from journal.web.glances import glance
 from journal.web.past import Past
@@ -35,6 +37,8 @@ PIECE: Final = 1000
 _COLUMNS: Final = 480
 # A piece begins with the state before it where that is short: then no earlier one has to be folded.
 _MOST_STATE_BYTES: Final = 64 * 1024
+_MOST_PICTURE_BYTES: Final = 1024 * 1024
+_MOST_PICTURES_BYTES: Final = 8 * 1024 * 1024
 _STYLE: Final = '<link rel="stylesheet" href="/app.css">'
 _SCRIPT: Final = '<script src="/app.js"></script>'
 _CHARSET: Final = '<meta charset="utf-8">'
@@ -92,6 +96,11 @@ def _write_page(
     write(_in_script(_header(store, past, redaction, done.hidden)) + b"</script>\n")
     for number, piece in enumerate(pieces):
         write(b'<script type="application/octet-stream" id="chunk-%d">%b</script>\n' % (number, piece))
+    for digest, kind, data in _pictures(store, past) if redaction is None else ():
+        write(
+            b'<script type="application/octet-stream" id="attachment-%b" data-type="%b">%b</script>\n'
+            % (digest.encode(), kind.encode(), b64encode(data))
+        )
     write(between + behind)
     return done
 
@@ -160,6 +169,22 @@ def _state_before(past: Past, first: int, redaction: Redaction | None) -> Any:
         return None
     plain = msgspec.json.decode(encoded)
     return plain if redaction is None else redaction.redact_document(plain)[0]
+
+
+def _pictures(store: StateStore, past: Past) -> Iterator[tuple[str, str, bytes]]:
+    """The attachments that are pictures: their hashes, kinds and bytes; not those that are large, or many."""
+    left = _MOST_PICTURES_BYTES
+    for digest in sorted(past.attached):
+        (size,) = store._attachments.sizes_of([digest]) or (left + 1,)
+        if size > min(_MOST_PICTURE_BYTES, left):
+            continue
+        try:
+            data, kind = attachment(store, digest)
+        except (Problem, AttachmentError):
+            continue  # it was altered: the page says that it is not part of the file
+        if kind != OTHER:
+            left -= size
+            yield digest, kind, data
 
 
 def _around() -> tuple[bytes, bytes, bytes]:

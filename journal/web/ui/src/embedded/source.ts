@@ -325,7 +325,11 @@ export class EmbeddedSource implements Source {
 
   live = (_id: string, _after: number, _handlers: LiveHandlers): Stop => () => undefined;
 
-  attachmentAddress = () => null;
+  /** Pictures that are not too large stand in the file. */
+  attachmentAddress(digest: string): string | null {
+    const held = document.getElementById(`attachment-${digest}`);
+    return held ? `data:${held.dataset.type};base64,${held.textContent}` : null;
+  }
 
   fork = () => unavailable("Forking");
   rewind = () => unavailable("Rewinding");

@@ -17,11 +17,11 @@ function One({ item }: { item: Attachment }) {
   const what = `${revealed(item.media_type ?? "attachment")}, ${size(item.size_bytes)}`;
   if (!address) return <p class="attachment muted">Attachment ({what}): not part of this file</p>;
   if (IMAGES.has(item.media_type ?? "")) {
+    const picture = <img src={address} alt={`Attachment, ${what}`} loading="lazy" />;
     return (
       <figure class="attachment">
-        <a href={address} target="_blank" rel="noreferrer noopener">
-          <img src={address} alt={`Attachment, ${what}`} loading="lazy" />
-        </a>
+        {/* Browsers open no data: address in a window of its own. */}
+        {address.startsWith("data:") ? picture : <a href={address} target="_blank" rel="noreferrer noopener">{picture}</a>}
         <figcaption class="muted">{what}</figcaption>
       </figure>
     );
