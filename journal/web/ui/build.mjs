@@ -1,6 +1,6 @@
 // Bundles the page into page/app.js and page/app.css; the same sources give the same bytes.
 
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
@@ -19,7 +19,7 @@ await build({
   jsxImportSource: "preact",
   charset: "utf8",
   legalComments: "none",
-  banner: { js: "/*! Built by journal/web/ui/build.mjs. Preact (MIT), uPlot (MIT): see ui/package.json. */" },
+  banner: { js: "/*! Built by journal/web/ui/build.mjs. Preact (MIT), uPlot (MIT): see LICENSES.txt. */" },
 });
 
 // The exported file carries both texts inline: nothing in them may end their element, or begin a comment.
@@ -30,3 +30,11 @@ for (const [file, ends] of [
   const found = ends.exec(await readFile(page + file, "utf8"));
   if (found) throw new Error(`page/${file} holds ${JSON.stringify(found[0])}: it could not stand in an exported file`);
 }
+
+// What their licences ask of whoever passes them on.
+const texts = ["The page holds these packages, in whole or in part.\n"];
+for (const name of ["preact", "@preact/signals", "@preact/signals-core", "uplot"]) {
+  const read = (file) => readFile(here(`node_modules/${name}/${file}`), "utf8");
+  texts.push(`${name} ${JSON.parse(await read("package.json")).version}\n\n${(await read("LICENSE")).trim()}\n`);
+}
+await writeFile(`${page}LICENSES.txt`, texts.join(`\n${"-".repeat(80)}\n\n`));
