@@ -50,7 +50,6 @@ export function App() {
   }, [now, store.value]);
   return (
     <>
-      <a class="skip" href="#main" onClick={skip}>Skip to the content</a>
       <Head now={now} />
       <Notices />
       <Screen now={now} />
@@ -60,9 +59,8 @@ export function App() {
   );
 }
 
-// The hash is the route: the link moves the focus itself.
-function skip(event: MouseEvent): void {
-  event.preventDefault();
+// No link: the hash is the route.
+function skip(): void {
   const main = document.querySelector("main");
   main?.setAttribute("tabindex", "-1");
   main?.focus();
@@ -89,6 +87,7 @@ function Head({ now }: { now: Route }) {
   const nav = exported ? [] : NAV;
   return (
     <header class="head">
+      <button type="button" class="skip" onClick={skip}>Skip to the content</button>
       <a class="brand" href={exported ? formatRoute({ ...parseRoute(`#/s/${encodeURIComponent(exported.session.session_id)}`) }) : "#/"}>
         <span class="brand-mark" aria-hidden="true" />
         <span class="brand-name">Journal</span>

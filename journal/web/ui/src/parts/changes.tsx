@@ -6,6 +6,7 @@ import { revealed } from "../text/hidden.ts";
 import { Text } from "./text.tsx";
 
 const LONG = 2000;
+const MANY_LINES = 40;
 // Of what both have in common at the beginning and the end, so much stays in sight.
 const CONTEXT = 60;
 
@@ -103,5 +104,6 @@ function common(a: string, b: string): [number, number] {
 function asText(value: Json | undefined): string | null {
   if (value === undefined) return null;
   const text = typeof value === "string" ? value : JSON.stringify(value, null, 2);
-  return text.length > LONG ? `${text.slice(0, LONG)}…` : text;
+  const lines = text.slice(0, LONG).split("\n", MANY_LINES).join("\n");
+  return lines.length < text.length ? `${lines}…` : text;
 }

@@ -146,7 +146,7 @@ function Two({ left, right }: { left: Point; right: Point }) {
       </p>
       <div class="compare-body">
         {!isOne && <Pairs left={left} right={right} lasts={lasts} parted={parted} onChoose={(version) => to(version, version)} />}
-        <section class="differences" aria-label="Differences">
+        <section class="differences" aria-label="Differences" tabIndex={0}>
           <h2>
             Differences {found.value && <span class="muted">{number(found.value.total ?? found.value.changes.length)}</span>}
           </h2>

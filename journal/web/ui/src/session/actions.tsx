@@ -176,7 +176,7 @@ function DryRun({ found }: { found: Record<string, number[]> }) {
   const sessions = Object.entries(found);
   if (!sessions.length) return <p class="hint">There is nothing left to erase in these records.</p>;
   return (
-    <div class="dry-run" role="status">
+    <div class="dry-run" role="status" tabIndex={0}>
       <p>This would go:</p>
       <ul>
         {sessions.map(([id, versions]) => (

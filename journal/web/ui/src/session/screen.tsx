@@ -106,7 +106,7 @@ function Debugger({ model, route }: { model: SessionModel; route: SessionRoute }
   const seq = chosen(model);
   const isFollowing = route.seq === null;
   const settled = useSettled(seq);
-  const pane = useSignal<"records" | "details">("records");
+  const pane = useSignal<"records" | "details">(route.tab === "event" ? "records" : "details");
   const walked = useSignal<string | null>(null);
   const survey = model.info.value && `${route.id}/${model.revision.value}/${model.surveyed.value}`;
   const strip = useLoaded(survey, () => source().strip(route.id));
@@ -267,9 +267,7 @@ function Title({ model, route, seq }: { model: SessionModel; route: SessionRoute
         {origin && (
           <span>
             fork of{" "}
-            <a href={formatRoute(toSession(origin.session_id, { seq: origin.version }))}>
-              {revealed(origin.session_id)}@{origin.version}
-            </a>
+            <Relative id={origin.session_id} seq={origin.version} name={`${origin.session_id}@${origin.version}`} />
           </span>
         )}
         {info && info.forks.length > 0 && (
@@ -278,7 +276,7 @@ function Title({ model, route, seq }: { model: SessionModel; route: SessionRoute
             {info.forks.slice(0, 3).map((fork, n) => (
               <>
                 {n > 0 && ", "}
-                <a href={formatRoute(toSession(fork.id))} title={`forked at ${fork.version}`}>{revealed(fork.id)}</a>
+                <Relative id={fork.id} seq={null} name={fork.id} />
               </>
             ))}
             {info.forks.length > 3 && " …"}
@@ -289,7 +287,7 @@ function Title({ model, route, seq }: { model: SessionModel; route: SessionRoute
         <button type="button" class="quiet" title="Copy a link to this view (y)" onClick={() => void copy(linkHere(route, seq), "a link to this record")}>Link</button>
         <button type="button" class="quiet" title="Mark this record to compare it with another one (c)" onClick={() => mark({ session_id: route.id, version: seq })}>Compare</button>
         <a class="button quiet" href={formatRoute({ screen: "integrity", id: route.id })}>Verify</a>
-        {origin && (
+        {origin && !source().exported && (
           <button
             type="button"
             class="quiet"
@@ -308,6 +306,12 @@ function Title({ model, route, seq }: { model: SessionModel; route: SessionRoute
       </div>
     </div>
   );
+}
+
+/** A session of the same family; an exported file holds none of them. */
+function Relative({ id, seq, name }: { id: string; seq: number | null; name: string }) {
+  if (source().exported) return <>{revealed(name)}</>;
+  return <a href={formatRoute(toSession(id, { seq }))}>{revealed(name)}</a>;
 }
 
 function Follow({ model, isFollowing }: { model: SessionModel; isFollowing: boolean }) {
