@@ -198,7 +198,8 @@ export interface Hit {
   at: string;
   user_id: string;
   type: string;
-  role: Role;
+  /** As the search index names it: of tools `tool_call` and `tool_result`. */
+  role: string;
   snippet: string;
   spans: [number, number][];
 }

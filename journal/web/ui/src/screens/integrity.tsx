@@ -35,13 +35,15 @@ function OfOne({ id }: { id: string }) {
 }
 
 function Sentences({ id, found }: { id: string; found: Verification }) {
-  const nothing = found.links.checked === 0;
+  const nothing = found.links.checked === 0 && found.findings.length === 0;
   return (
     <>
       <p class={`verdict-line ${nothing ? "neutral" : found.ok ? "good" : "bad"}`} role="status">
         <span aria-hidden="true">{nothing ? "–" : found.ok ? "✓" : "✗"}</span>
         {nothing
-          ? "This copy has no hashes to check: it proves nothing."
+          ? source().exported
+            ? "This copy has no hashes to check: it proves nothing."
+            : "No record was ever acknowledged: there is nothing to check."
           : found.ok
             ? `All ${counted(found.links.checked, "record")} fit: each link of the chain holds, and each content fits its digest.`
             : found.trusted_to > 0

@@ -56,10 +56,10 @@ export function SearchScreen({ route }: { route: Extract<Route, { screen: "searc
 
 function OneHit({ hit }: { hit: Hit }) {
   return (
-    <li class={`hit role-${hit.role}`}>
+    <li class={`hit role-${hit.role.replace(/^tool_.*/, "tool")}`}>
       <div class="hit-head">
         <a href={formatRoute(toSession(hit.session_id, { seq: hit.seq }))}>{revealed(hit.address)}</a>
-        <span class="badge">{revealed(hit.role)}</span>
+        <span class="badge">{revealed(hit.role.replaceAll("_", " "))}</span>
         <span class="muted">{revealed(hit.user_id)}</span>
         <span class="muted hit-time">{moment(hit.at)}</span>
       </div>

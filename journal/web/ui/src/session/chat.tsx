@@ -145,7 +145,9 @@ function Body({ row, model, onFold }: { row: Row; model: SessionModel; onFold():
       say(inWords(error));
     }
   };
-  if (text === "" && !row.cut) return null;
+  // What stands in the place of a result that is an attachment, which is shown below.
+  const isAttached = row.attachments.length > 0 && /^\[attachment of [^\]]*\]$/.test(text);
+  if ((text === "" && !row.cut) || isAttached) return null;
   return (
     <div class="card-body">
       {row.role === "user" || row.role === "agent" ? (

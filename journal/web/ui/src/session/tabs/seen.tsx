@@ -1,6 +1,7 @@
 // Seen: what exactly the model saw at this record: the prompt made from the conversation as it stood.
 
 import type { JSX } from "preact";
+import { useState } from "preact/hooks";
 import { source } from "../../context.ts";
 import { counted, number } from "../../format.ts";
 import { useLoaded } from "../../loaded.ts";
@@ -17,7 +18,8 @@ const MANY = 60;
 export function SeenTab({ model, seq, route }: TabProps) {
   const found = useLoaded(`${model.id}/${seq}/${model.revision.value}`, () => source().seen(model.id, seq));
   const messages = found.value?.messages ?? [];
-  const hidden = Math.max(0, messages.length - MANY);
+  const [isWhole, showWhole] = useState(false);
+  const hidden = isWhole ? 0 : Math.max(0, messages.length - MANY);
   return (
     <>
       <CommandLine line={tabCommand(route, seq)} />
@@ -28,7 +30,9 @@ export function SeenTab({ model, seq, route }: TabProps) {
             {counted(messages.length, "message")}: the conversation up to record {number(seq)} as a model is given it,
             with its summary where it was shortened.
           </p>
-          {hidden > 0 && <p class="muted">{counted(hidden, "earlier message")} not shown.</p>}
+          {hidden > 0 && (
+            <p><button type="button" class="quiet" onClick={() => showWhole(true)}>Show the {counted(hidden, "message")} before these</button></p>
+          )}
           <ol class="seen" start={hidden + 1}>
             {messages.slice(hidden).map((message, n) => <li key={hidden + n}><Message message={message} /></li>)}
           </ol>
@@ -48,7 +52,7 @@ function Message({ message }: { message: Json }): JSX.Element {
   return (
     <div class={`seen-message role-${ROLES[String(role)] ?? "note"}`}>
       <span class="card-role">{revealed(String(role))}</span>
-      {typeof tool_call_id === "string" && <span class="muted"> answers {revealed(tool_call_id)}</span>}
+      {typeof tool_call_id === "string" && <span class="muted small"> answers {revealed(tool_call_id)}</span>}
       {typeof content === "string" && content !== "" ? <pre><Terminal text={content} /></pre> : null}
       {content !== null && typeof content === "object" ? <JsonTree value={content} /> : null}
       {calls.map((call) => <Call call={call} />)}
@@ -64,7 +68,7 @@ function Call({ call }: { call: Json }): JSX.Element {
   if (what === null || typeof what !== "object" || Array.isArray(what)) return <JsonTree value={call} />;
   return (
     <pre>
-      <strong><Text text={String(what.name)} /></strong>(<Text text={String(what.arguments)} />) <span class="muted">{revealed(String(made.id))}</span>
+      <strong><Text text={String(what.name)} /></strong>(<Text text={String(what.arguments)} />) <span class="muted small">{revealed(String(made.id))}</span>
     </pre>
   );
 }
