@@ -35,6 +35,8 @@ class Running:
 
     def interrupted(self, how: int = signal.SIGINT) -> tuple[int, str]:
         """The exit code, and what it said on stderr, after a signal."""
+        # It answers: while a program still starts, Python may drop what a signal raises.
+        httpx.get(f"http://{urlsplit(self.link).netloc}/", timeout=20)
         self.process.send_signal(how)
         _, said = self.process.communicate(timeout=20)
         return self.process.returncode, said
