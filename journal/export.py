@@ -44,7 +44,7 @@ def export_lines(
     """
     count = 0
     for _, _, line in journal_lines(store, session_id):
-        write((line if redaction is None else _redacted_line(session_id, line, redaction)) + b"\n")
+        write((line if redaction is None else redacted_line(session_id, line, redaction)) + b"\n")
         count += 1
     if count == 0:
         raise SessionNotFoundError(session_id, "it has no journal to export")
@@ -106,7 +106,8 @@ class _Header(msgspec.Struct, omit_defaults=True):
     key: str | None = None
 
 
-def _redacted_line(session_id: str, line: bytes, redaction: Redaction) -> bytes:
+def redacted_line(session_id: str, line: bytes, redaction: Redaction) -> bytes:
+    """A line as others may see it: an object of the session, the header and the event, without hashes."""
     stored = msgspec.json.decode(line)
     event, _ = redaction.redact_event_json(event_bytes(line), owner=True)
     by = stored.get("by")

@@ -52,7 +52,7 @@ class Trail:
             self._after = _EVERYTHING if after == "now" else after
         self._read = array("q")  # the ids of all that was read, hashed
         self._known: set[int] | None = None  # the same, while some of it is read again
-        self._seen: _Looks | None = None  # what the file was when it was last read
+        self._seen: Looks | None = None  # what the file was when it was last read
 
     def skip(self) -> None:
         """Leave unread what is there, if its last record is the one that `after` names."""
@@ -60,7 +60,7 @@ class Trail:
         log = self._log()
         try:
             log.look()
-            end = _end(log)
+            end = end_of(log)
             if end is None:
                 return  # what a crash or damage left there is for `step` to judge
             chain = end.chain.decode()
@@ -137,18 +137,18 @@ class Trail:
 
     def has_seen(self, status: os.stat_result) -> bool:
         """Whether the file is what it was when it was last read."""
-        return self._seen == _looks(status)
+        return self._seen == looks_of(status)
 
-    def _look(self) -> "_Looks | None":
+    def _look(self) -> "Looks | None":
         status = self._disk.status(self._path)
-        return None if status is None else _looks(status)
+        return None if status is None else looks_of(status)
 
     def _log(self) -> Log:
         # Opened for each step: a store has more sessions than a process may have open files.
         return Log(self._disk, self._path, self.session_id, durable=False)
 
 
-class _Looks(NamedTuple):
+class Looks(NamedTuple):
     """What tells a file from another one, and from itself when it has changed."""
 
     inode: int
@@ -156,8 +156,9 @@ class _Looks(NamedTuple):
     mtime_ns: int
 
 
-def _looks(status: os.stat_result) -> _Looks:
-    return _Looks(status.st_ino, status.st_size, status.st_mtime_ns)
+def looks_of(status: os.stat_result) -> Looks:
+    """What it looks like now."""
+    return Looks(status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 def _followed(session_id: str, record: Record) -> Followed:
@@ -176,7 +177,7 @@ def _followed(session_id: str, record: Record) -> Followed:
     )
 
 
-def _end(log: Log) -> Position | None:
+def end_of(log: Log) -> Position | None:
     """The place behind the last record, by that record's own word; None where its batch is not whole."""
     size = log.size()
     line = log._last_line_before(size) if size else b""

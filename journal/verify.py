@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final, Literal, Self, TypeAlias, get_args
+from typing import Final, Literal, NamedTuple, Self, TypeAlias, get_args
 
 from journal.attached import attached_to
 from journal.attachment_files import ProblemKind, ProblemOf, problems
@@ -44,6 +44,15 @@ Kind: TypeAlias = (
 )
 
 
+class Finding(NamedTuple):
+    """Something that is wrong: in a word, in a sentence, and where, if it is of one place."""
+
+    kind: Kind
+    sentence: str
+    seq: int | None = None
+    offset: int | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Report:
     """What verifying found.
@@ -52,6 +61,7 @@ class Report:
     findings  what is wrong, in sentences with file, byte and record
     notes     what is worth knowing and no damage: a torn tail, a repair, an adopted session
     kinds     what there is to repair, in a word each, the gravest first
+    places    the findings once more, with where they are
     head      the last chain hash (of one session), to compare with one that was kept elsewhere
     sealed    the version up to which it was found to be what a seal says; 0: not compared, or it is not
     """
@@ -60,6 +70,7 @@ class Report:
     findings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     kinds: list[Kind] = field(default_factory=list)
+    places: list[Finding] = field(default_factory=list)
     head: str | None = None
     version: int = 0
     sessions: int = 1
@@ -75,6 +86,7 @@ class Report:
             findings=[finding for report in found for finding in report.findings],
             notes=[note for report in found for note in report.notes],
             kinds=sorted({kind for report in found for kind in report.kinds}, key=_GRAVITY.index),
+            places=[place for report in found for place in report.places],
             sessions=len(found),
             version=sum(report.version for report in found),
             size_bytes=sum(report.size_bytes for report in found),
@@ -88,14 +100,19 @@ class _Verdict:
     """What was found so far."""
 
     def __init__(self) -> None:
-        self.findings: list[str] = []
+        self.places: list[Finding] = []
         self.notes: list[str] = []
         self.kinds: set[Kind] = set()
 
-    def wrong(self, kind: Kind, finding: str) -> None:
-        """Note damage."""
+    @property
+    def findings(self) -> list[str]:
+        """What is wrong, in sentences."""
+        return [place.sentence for place in self.places]
+
+    def wrong(self, kind: Kind, sentence: str, seq: int | None = None, offset: int | None = None) -> None:
+        """Note damage, and where."""
         self.kinds.add(kind)
-        self.findings.append(finding)
+        self.places.append(Finding(kind, sentence, seq, offset))
 
     def note(self, text: str, kind: Kind | None = None) -> None:
         """Note what is no damage; with a kind, it can be mended all the same."""
@@ -129,6 +146,7 @@ def verify_session(
             findings=verdict.findings,
             notes=verdict.notes,
             kinds=sorted(verdict.kinds, key=_GRAVITY.index),
+            places=verdict.places,
             head=log.chain.decode() if log.version else None,
             version=version,
             size_bytes=log.size(),
@@ -186,7 +204,7 @@ def _check_journal(log: Log, snapshot: Snapshot | None, verdict: _Verdict, probl
             verdict.note(f"the snapshot of {log.session_id!r} is of another journal and will be rebuilt.")
     erasures = Erasures()
     lineage: Lineage | None = None
-    beside: list[tuple[Kind, str]] = []
+    beside: list[Finding] = []
     seq = good = offset = 0
     compared = marker.version if marker is not None and folded is not None else 0
     try:
@@ -217,12 +235,15 @@ def _check_journal(log: Log, snapshot: Snapshot | None, verdict: _Verdict, probl
             for attachment in () if isinstance(event, _SAID) and event.extra is None else attached_to(line):
                 if (problem := problem_of(attachment.digest)) is not None:
                     text = f"the attachment {attachment.digest} {problem.text}."
-                    beside.append((problem.kind, f"{log.path}, byte {offset}, record {seq}: {text}"))
+                    text = f"{log.path}, byte {offset}, record {seq}: {text}"
+                    beside.append(Finding(problem.kind, text, seq, offset))
             good = seq
     except Damage as damage:
-        verdict.wrong("damage", f"{log.path}, byte {offset}, record {seq}: {damage.reason}.")
+        text = f"{log.path}, byte {offset}, record {seq}: {damage.reason}."
+        verdict.wrong("damage", text, seq, offset)
     for each in erasures.untold.values():
-        verdict.wrong("erased_record", f"{log.path}, byte {each.offset}, record {each.seq}: {each.reason}.")
+        text = f"{log.path}, byte {each.offset}, record {each.seq}: {each.reason}."
+        verdict.wrong("erased_record", text, each.seq, each.offset)
     if lineage is not None:
         _check_lineage(log, lineage, seq, verdict)
     if isinstance(log.rest, CorruptRecordError):
@@ -231,6 +252,8 @@ def _check_journal(log: Log, snapshot: Snapshot | None, verdict: _Verdict, probl
             _kind_of_damage(log, error.offset),
             f"{error.path}, byte {error.offset}, record {error.seq}: {error.reason}. "
             f"Records 1 to {error.seq - 1} can be trusted, what follows cannot.",
+            error.seq,
+            error.offset,
         )
     elif (
         isinstance(log.rest, TornTail)
@@ -242,6 +265,8 @@ def _check_journal(log: Log, snapshot: Snapshot | None, verdict: _Verdict, probl
             "damage",
             f"{log.path}, byte {log.rest.offset}, record {log.version + 1}: {log.rest.reason}; its snapshot "
             f"stands for version {marker.version}, so it was acknowledged.",
+            log.version + 1,
+            log.rest.offset,
         )
     elif isinstance(log.rest, TornTail):
         verdict.note(
@@ -260,8 +285,8 @@ def _check_journal(log: Log, snapshot: Snapshot | None, verdict: _Verdict, probl
             f"{marker.version if marker else 0}: it was altered. `journal repair` rebuilds it."
         )
         verdict.wrong("altered_snapshot", text)
-    for kind, text in beside:  # the journal itself is none the worse for it
-        verdict.wrong(kind, text)
+    for place in beside:  # the journal itself is none the worse for it
+        verdict.wrong(*place)
     return good
 
 

@@ -40,9 +40,8 @@ class Blame(NamedTuple):
 
 def blamed(history: StateHistory, records: Sequence[Record], path: Path, until: int) -> list[Blame]:
     """The records up to a version that made the value at a path another one, the last first."""
-    path = _counted_from_the_start(history, path, until)
-    turns = reversed(_turns(history, path, until))
-    return [Blame(records[version - 1], path, history) for version in turns]
+    path = counted_from_the_start(history, path, until)
+    return [Blame(records[version - 1], path, history) for version in reversed(turns(history, path, until))]
 
 
 def last_turn(history: StateHistory, path: Path, until: int) -> int | None:
@@ -78,9 +77,10 @@ def value_in(history: StateHistory, path: Path, version: int) -> Json | Absent:
     return part if part is ABSENT else to_json(part)
 
 
-def _turns(history: StateHistory, path: Path, until: int) -> list[int]:
+def turns(history: StateHistory, path: Path, until: int) -> list[int]:
+    """The versions, in order, that made the value at a path another one."""
     if not path:  # the whole: whatever made a part of it another one
-        return sorted({turn for name in DOCUMENT_FIELDS for turn in _turns(history, (name,), until)})
+        return sorted({turn for name in DOCUMENT_FIELDS for turn in turns(history, (name,), until)})
     found = (each for each in _candidates(history, path) if each <= until)
     return [each for each in found if _is_turn(history, path, each)]
 
@@ -123,7 +123,8 @@ def _spans(history: StateHistory, path: Path) -> Spans[UserMessage] | Spans[Agen
             return None
 
 
-def _counted_from_the_start(history: StateHistory, path: Path, version: int) -> Path:
+def counted_from_the_start(history: StateHistory, path: Path, version: int) -> Path:
+    """The path of the message that it means at a version, whatever number of messages comes later."""
     spans = _spans(history, path)
     if spans is None or len(path) < 2 or not isinstance(path[1], int) or path[1] >= 0:
         return path

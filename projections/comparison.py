@@ -38,6 +38,6 @@ def compare(left: Timeline, right: Timeline, left_at: int = -1, right_at: int = 
 
 def common_version(left: Timeline, right: Timeline) -> int:
     """The last version that two sessions have in common; 0 where they are not related."""
-    pairs = zip(left.records, right.records, strict=False)
+    pairs = zip(left.ids(), right.ids(), strict=False)
     # An id is drawn once; a fork's records have those of the records that they are copies of.
-    return sum(1 for _ in takewhile(lambda pair: pair[0].id == pair[1].id, pairs))
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))

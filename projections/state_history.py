@@ -179,6 +179,7 @@ class StateHistory:
             settings += [_Setting(key, value) for key, value in metadata.items()]
         else:
             return
+        self.__dict__.pop("_of_key", None)
         self._setting_versions += [record.seq] * len(settings)
         self._settings += settings
         behind = len(self._settings) - self._keyframes[-1].changes

@@ -1,7 +1,7 @@
 """The timeline: every state that a session ever had, at random access."""
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import overload
 
@@ -27,13 +27,18 @@ class Timeline(Sequence[Session]):
 
     def __init__(self, records: Iterable[Record]) -> None:
         """Fold the records, once."""
-        self.records: list[Record] = []
+        kept: list[Record] = []
+        self.records: Sequence[Record] = kept
         self.history = StateHistory(SessionProjection().initial())
         self._ends: list[datetime] = []
         for record in records:
             self.history.apply(record)
             if record.seq:  # else it is another program's file, which has no record yet
-                self.records.append(record)
+                kept.append(record)
+
+    def ids(self) -> Iterable[Hashable]:
+        """What the records are known by, in their order."""
+        return (record.id for record in self.records)
 
     # The states
 

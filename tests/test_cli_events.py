@@ -3,7 +3,8 @@
 import pytest
 from hypothesis import given
 
-from journal.cli.events import color_of, gist
+from journal.cli.events import color_of
+from journal.gist import gist
 from projections import (
     AgentResponseAdded,
     ContextCompacted,

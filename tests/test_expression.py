@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from journal import AgentResponse, Record, Session, UserMessage
-from journal.cli.events import event_object
+from journal.objects import event_object
 from projections import (
     ActiveSeedSet,
     CustomEvent,

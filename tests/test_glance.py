@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from journal import ANY, Change, Session, StateStore, UserMessage
 from journal.chain import first_chain
-from journal.cli.drawing import axis, bars, duration_text, field, strip_bars
+from journal.cli.drawing import axis, bars, field, strip_bars
 from journal.cli.output import Output
 from journal.cli.text import cells
+from journal.durations import duration_text
 from journal.record import encode_batch, prepare
 from journal.snapshot import document_json
 from projections import (

@@ -8,8 +8,8 @@ import click
 
 from journal.cli.address import find_record, is_session, parse_address, require
 from journal.cli.app import NO, Call, command
-from journal.cli.events import event_object
 from journal.cli.text import visible, visible_lines
+from journal.objects import event_object
 
 if TYPE_CHECKING:
     from journal.store import StateStore

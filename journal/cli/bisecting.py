@@ -119,7 +119,7 @@ def _run(run: str, store: "StateStore", state: "Session") -> bool | None:
 
 
 def _answer(session_id: str, record: "Record | None", found: range, last: int) -> dict[str, Any]:
-    from journal.cli.events import record_object
+    from journal.objects import record_object
 
     shown = None if record is None else record_object(session_id, record)
     between = None if found[0] > last else [found[0], min(found[-1], last)]

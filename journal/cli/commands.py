@@ -21,6 +21,7 @@ from journal.cli import (
     settling,
     stats,
     transfer,
+    viewing,
     writing,
 )
 from journal.cli.app import app
@@ -47,5 +48,6 @@ __all__ = [
     "settling",
     "stats",
     "transfer",
+    "viewing",
     "writing",
 ]

@@ -152,7 +152,7 @@ def blame_command(call: Call, address: str, path: str) -> None:
         version = _version_in(timeline, session_id, point)
         found = timeline.blame(path, version)
         if call.out.as_json:
-            from journal.cli.events import record_object
+            from journal.objects import record_object
 
             for each in found:
                 values = _values(each.before, each.after)

@@ -38,7 +38,14 @@ _ENDINGS = {"lines": ".jsonl", "json": ".json", "markdown": ".md"}
 @click.option(
     "-o", "--output", metavar="FILE", help="Write there instead of to stdout; with --all, a folder."
 )
-@click.option("--redact", is_flag=True, help="Hide keys, tokens, passwords and e-mail addresses.")
+@click.option(
+    "--html", "page", metavar="FILE", help="Write the session as a page to look at, which needs no server."
+)
+@click.option(
+    "--redact/--no-redact",
+    default=None,
+    help="Hide keys, tokens, passwords and e-mail addresses; with --html, unless --no-redact is said.",
+)
 @click.option(
     "--redact-pattern",
     "patterns",
@@ -56,18 +63,24 @@ def export_command(
     every: bool,
     file_format: str | None,
     output: str | None,
-    redact: bool,
+    page: str | None,
+    redact: bool | None,
     patterns: tuple[str, ...],
     preview: bool,
     beside: str | None,
 ) -> None:
-    """Write sessions out: one, whole, or as json or markdown as it was at a point; or all.
+    """Write sessions out: one, whole, or as json or markdown as it was at a point, or as a page; or all.
 
     What is hidden is gone from the copy, not from the store. Redacted lines have no hashes: they prove
     nothing, and are no journal. Attachments are not redacted: they are left out then.
     """
     if (address is None) != every:
         raise click.UsageError("name the session to export, or say --all" + (", not both" if every else ""))
+    if page is not None:
+        _check_page(every, file_format, output, beside)
+    redact = page is not None if redact is None else redact
+    if patterns and not redact and page is not None:
+        raise click.UsageError("--redact-pattern says what to hide, and --no-redact to hide nothing")
     redaction = _redaction(patterns) if redact or patterns else None
     if preview and redaction is None:
         raise click.UsageError("--preview lists what --redact would hide; say --redact, too")
@@ -82,15 +95,19 @@ def export_command(
             where = parse_address(address, lambda each: is_session(store, each))
             require(store, where.session_id)
             if where.end is not None and (form in ("lines", "parquet") or preview):
+                form = "a page" if page is not None else form
                 raise click.UsageError(
                     f"{form} is the whole journal; a point needs --format json or markdown"
                 )
         if preview and redaction is not None:
             _preview(call, store, where, redaction)
             return
-        for path in (output, beside):
+        for path in (output, beside, page):
             if path not in (None, "-"):
                 _check_outside(store, str(path))
+        if page is not None and where is not None:
+            _page(call, store, where.session_id, page, redaction)
+            return
         try:
             if form == "parquet":
                 _table(call, store, where, output, redaction)
@@ -281,6 +298,34 @@ def _table(
     facts = {"format": "parquet", "path": output} | counts | {"failed": failed}
     text = f"wrote {output}: {_count(done.records, 'record')} of {_count(done.sessions, 'session')}"
     _end(call, facts, f"{text}, {size:,} bytes", INTEGRITY if failed else 0)
+
+
+# A page
+
+
+def _check_page(every: bool, file_format: str | None, output: str | None, beside: str | None) -> None:
+    others = {"--all": every, "--format": file_format, "-o": output, "--attachments": beside}
+    if given := [name for name, value in others.items() if value]:
+        raise click.UsageError(f"--html FILE says what is written, and where: leave {given[0]} out")
+
+
+def _page(call: Call, store: "StateStore", session_id: str, path: str, redaction: "Redaction | None") -> None:
+    from journal.export import whole_file
+    from journal.web.embedding import export_page
+
+    if os.path.isdir(path):
+        raise click.UsageError(f"{path!r} is a folder; a page is one file")
+    with Progress("exporting") as progress, whole_file(path) as file:
+        done = export_page(store, session_id, file.write, redaction=redaction, progress=progress)
+        size = file.tell()
+    hidden = sum(done.hidden.values())
+    facts = {"session_id": session_id, "format": "html", "path": path, "size_bytes": size}
+    failed = [] if done.damage is None else [{"id": session_id, "reason": str(done.damage)}]
+    facts |= {"records": done.records, "redacted": redaction is not None, "hidden": dict(done.hidden)}
+    text = f"wrote {path}: {_count(done.records, 'record')}, {size:,} bytes"
+    if redaction is not None:
+        text += f"; {_count(hidden, 'place')} hidden (--preview lists them, --no-redact hides nothing)"
+    _end(call, facts | {"failed": failed}, text, INTEGRITY if failed else 0)
 
 
 def _end(call: Call, facts: dict[str, Any], text: str, code: int) -> None:

@@ -78,7 +78,7 @@ def _of_one(
 
 
 def _print(record: "Followed", out: Output, *, of_all: bool) -> None:
-    from journal.cli.events import record_object
+    from journal.objects import record_object
 
     if out.as_json:
         out.json(record_object(record.session_id, record))

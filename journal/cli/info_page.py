@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from journal.cli.drawing import MOST_WIDE, axis, duration_text, field, strip_bars, title_line
+from journal.cli.drawing import MOST_WIDE, axis, field, strip_bars, title_line
 from journal.cli.figures import (
     TOOL_HEADINGS,
     TYPE_HEADINGS,
@@ -17,9 +17,10 @@ from journal.cli.figures import (
 )
 from journal.cli.listing import size_text
 from journal.cli.output import Output
-from journal.cli.seen import Seen
 from journal.cli.table import Rows, table
 from journal.cli.text import preview, visible
+from journal.durations import duration_text
+from journal.glance import Seen
 
 if TYPE_CHECKING:
     from projections.activity import Figures

@@ -74,7 +74,7 @@ class _Player:
 
 
 def _print(record: "Record", session_id: str, out: Output) -> None:
-    from journal.cli.events import record_object
+    from journal.objects import record_object
     from projections.events import AgentResponseAdded, ReasoningAdded, UserMessageAdded
 
     if out.as_json:

@@ -153,7 +153,7 @@ def wanted(
 
 
 def _print_records(out: Output, session_id: str, records: "Iterable[Record]", numbers: dict[str, int]) -> int:
-    from journal.cli.events import record_object
+    from journal.objects import record_object
 
     seen = 0
 
@@ -184,8 +184,9 @@ def record_line(
     `numbers`: of the records whose ids a cause may name. Before them the session, if given; at their end
     another text, if given.
     """
-    from journal.cli.events import color_of, gist
+    from journal.cli.events import color_of
     from journal.event_json import event_type
+    from journal.gist import gist
 
     head = pad(cut(visible(session_id), 20), 20) + "  " if session_id else ""
     head += f"{record.seq:>5}  {record.at:%Y-%m-%d %H:%M:%SZ}  "
@@ -205,7 +206,8 @@ def record_line(
 @click.argument("address", metavar="ID[@POINT]")
 def show_command(call: Call, address: str) -> None:
     """Print one record in full; without a point, the last."""
-    from journal.cli.events import page, record_object
+    from journal.cli.events import page
+    from journal.objects import record_object
 
     with call.store() as store:
         where = parse_address(address, known(store))

@@ -34,7 +34,7 @@ def first_command(call: Call, address: str, expression: "Expression") -> None:
         call.out.note("it is true of no record")
         raise click.exceptions.Exit(NO)
     if call.out.as_json:
-        from journal.cli.events import record_object
+        from journal.objects import record_object
 
         call.out.json(record_object(where.session_id, found))
     else:

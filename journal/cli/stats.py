@@ -15,11 +15,8 @@ from journal.cli.figures import (
     TOOL_HEADINGS,
     USAGE_HEADINGS,
     answers_text,
-    attachments_object,
     attachments_text,
     tool_rows,
-    totals_object,
-    usage_object,
     usage_rows,
     usage_text,
 )
@@ -28,6 +25,7 @@ from journal.cli.output import Output
 from journal.cli.progress import Progress
 from journal.cli.table import Rows, table
 from journal.cli.text import visible
+from journal.objects import attachments_object, totals_object, usage_object
 
 if TYPE_CHECKING:
     from journal.catalog import SessionPage

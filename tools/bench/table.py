@@ -22,6 +22,7 @@ import stages
 import together
 import travelling
 import verifying
+import viewing
 from measure import Row
 
 
@@ -49,6 +50,7 @@ def main() -> int:
         "travel": travelling.rows,
         "rewrite": rewriting.rows,
         "live": living.rows,
+        "view": viewing.rows,
     }
     unknown = set(options.names) - benchmarks.keys()
     if unknown:

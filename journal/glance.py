@@ -1,12 +1,13 @@
 """What is read of a session for a look at it: all of its journal in one pass, up to damage."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from journal.cli.progress import Progress
-
 if TYPE_CHECKING:
+    from journal.disk import Disk
     from journal.errors import CorruptRecordError
+    from journal.layout import Layout
     from journal.snapshot import Marker
     from journal.store import StateStore
     from projections.activity import Figures
@@ -27,6 +28,27 @@ class Snapshot:
     version: int | None = None
 
 
+class Beside:
+    """The snapshot's file beside a journal, as it is now, with its `marker` if it is one of ours."""
+
+    def __init__(self, disk: "Disk", layout: "Layout", session_id: str) -> None:
+        from journal.snapshot import read_marker
+
+        path = layout.snapshot(session_id)
+        self._status = disk.status(path)
+        self.marker = read_marker(disk, path) if self._status else None
+
+    def compared(self, marked: str, version: int) -> Snapshot:
+        """How it stands to a journal of this version, whose chain at the marker's version is `marked`."""
+        if self._status is None:
+            return Snapshot()
+        return Snapshot(
+            size_bytes=self._status.st_size,
+            state=_snapshot_state(self.marker, marked, version),
+            version=self.marker.version if self.marker else None,
+        )
+
+
 @dataclass(kw_only=True)
 class Seen:
     """What was read of a session, up to damage if there is any; how large its attachments are now."""
@@ -43,13 +65,14 @@ class Seen:
     damage: "CorruptRecordError | None"
 
 
-def read_session(store: "StateStore", session_id: str, until: int | None, progress: Progress) -> Seen:
+def read_session(
+    store: "StateStore", session_id: str, until: int | None, progress: Callable[[str, int, int], object]
+) -> Seen:
     """Read it, up to a record or all. Raises SessionNotFoundError where it has no such record.
 
     Raises CorruptRecordError where not even its first record can be read.
     """
     from journal.errors import CorruptRecordError, SessionNotFoundError
-    from journal.snapshot import read_marker
     from projections.activity import Activity
     from projections.events import SessionForked
     from projections.session import SessionProjection
@@ -58,9 +81,10 @@ def read_session(store: "StateStore", session_id: str, until: int | None, progre
     fold, activity, usage = SessionProjection(), Activity(), Usage()
     session, figures, spending = fold.initial(), activity.initial(), usage.initial()
     disk, layout = store._disk, store._layout
-    status, beside = disk.status(layout.journal(session_id)), disk.status(layout.snapshot(session_id))
+    status = disk.status(layout.journal(session_id))
     size = status.st_size if status else 0
-    marker = read_marker(disk, layout.snapshot(session_id)) if beside else None
+    beside = Beside(disk, layout, session_id)
+    marker = beside.marker
     head, marked, origin, damage = "", "", None, None
     try:
         for record in store.records(session_id):
@@ -91,17 +115,14 @@ def read_session(store: "StateStore", session_id: str, until: int | None, progre
         head=head,
         origin=origin,
         journal_bytes=size,
-        snapshot=Snapshot(
-            size_bytes=beside.st_size if beside else 0,
-            state=_snapshot_state(marker, marked, session.version) if beside else "none",
-            version=marker.version if marker else None,
-        ),
-        attached=_attached(store, session_id) if until is None else None,
+        snapshot=beside.compared(marked, session.version),
+        attached=attached_sizes(store, session_id) if until is None else None,
         damage=damage,
     )
 
 
-def _attached(store: "StateStore", session_id: str) -> list[int]:
+def attached_sizes(store: "StateStore", session_id: str) -> list[int]:
+    """How large each of a session's attachments is."""
     return store._attachments.sizes_of(store._attachments.of_session(session_id))
 
 

@@ -1,0 +1,76 @@
+// Events: the records as rows of one height, one line each.
+
+import { useMemo } from "preact/hooks";
+import { clock, duration, number, size } from "../format.ts";
+import { FixedHeights } from "../heights.ts";
+import { List } from "../parts/list.tsx";
+import type { Row } from "../source.ts";
+import { revealed } from "../text/hidden.ts";
+import { holdsHidden, oneLine } from "./preview.ts";
+import type { SessionModel } from "./model.ts";
+
+const HEIGHT = 28;
+
+interface Props {
+  model: SessionModel;
+  seq: number;
+  isAtEnd: boolean;
+  marked: Set<number>;
+  onChoose(seq: number): void;
+  onScroll(isAtEnd: boolean): void;
+}
+
+export function Events(p: Props) {
+  const { rows } = p.model;
+  const last = rows.last.value;
+  const heights = useMemo(() => new FixedHeights(last, HEIGHT), [p.model]);
+  heights.resize(last);
+  return (
+    <List
+      class="events"
+      heights={heights}
+      selected={p.seq - 1}
+      isAtEnd={p.isAtEnd}
+      version={`${rows.version.value}/${last}`}
+      onScroll={p.onScroll}
+      onRange={(first, end) => rows.want(first + 1, end + 1)}
+      onClick={(event) => {
+        const seq = Number((event.target as HTMLElement).closest<HTMLElement>("[data-seq]")?.dataset.seq);
+        if (seq) p.onChoose(seq);
+      }}
+      attributes={{ role: "listbox", "aria-label": "Records", "aria-activedescendant": `event-${p.seq}` }}
+      render={(index) => (
+        // Without a key: a row that comes into sight takes the place of one that left.
+        <EventRow seq={index + 1} last={last} row={rows.at(index + 1)} isChosen={index + 1 === p.seq} isMarked={p.marked.has(index + 1)} />
+      )}
+    />
+  );
+}
+
+function EventRow(p: { seq: number; last: number; row: Row | undefined; isChosen: boolean; isMarked: boolean }) {
+  const { row } = p;
+  return (
+    <div
+      class={`event ${row ? `role-${row.role}` : ""} ${row?.is_error ? "is-error" : ""} ${p.isMarked ? "is-marked" : ""}`}
+      role="option"
+      id={`event-${p.seq}`}
+      data-seq={p.seq}
+      aria-selected={p.isChosen}
+      aria-posinset={p.seq}
+      aria-setsize={p.last}
+    >
+      <span class="event-seq">{number(p.seq)}</span>
+      <span class="event-time">{row ? clock(row.at) : ""}</span>
+      <span class="event-title">{row ? revealed(row.title) : ""}</span>
+      <span class="event-preview">{row ? oneLine(row.preview) : ""}</span>
+      <span class="event-facts">
+        {row && holdsHidden(row) && <span class="badge warn" title="Holds hidden characters">hidden</span>}
+        {row?.is_erased && <span class="badge">erased</span>}
+        {row && row.attachments.length > 0 && <span class="badge" title="Attachments">⌘ {row.attachments.length}</span>}
+        {row?.duration_ms ? <span>{duration(row.duration_ms)}</span> : null}
+        {row && <span class="event-size">{size(row.size_bytes)}</span>}
+      </span>
+    </div>
+  );
+}
+

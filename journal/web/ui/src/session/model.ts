@@ -1,0 +1,131 @@
+// SessionModel: one open session: what is known of it, its rows, and what comes while it is open.
+
+import { effect, signal } from "@preact/signals";
+import { inWords, notice, source, unnotice } from "../context.ts";
+import { Rows } from "../rows.ts";
+import { route } from "../place.ts";
+import type { SessionInfo, Stop } from "../source.ts";
+import { SourceError } from "../source.ts";
+import { isLost } from "../connection.ts";
+
+export type Live = "off" | "connecting" | "live" | "lost" | "gone";
+
+// A live session's minimap and charts are drawn anew this often at most.
+const SURVEY_MS = 5000;
+
+export class SessionModel {
+  readonly info = signal<SessionInfo | null>(null);
+  readonly error = signal<unknown>(null);
+  readonly live = signal<Live>("off");
+  /** How many records came since the view was last at the end. */
+  readonly unseen = signal(0);
+  /** Changes when what was loaded is no longer so. */
+  readonly revision = signal(0);
+  /** Up to which record the minimap and the charts tell. */
+  readonly surveyed = signal(0);
+  readonly rows: Rows;
+  /** The cards that were opened, and the whole texts of those that were cut. */
+  readonly opened = new Set<number>();
+  readonly texts = new Map<number, string>();
+  private stops: Stop[] = [];
+  private surveying: ReturnType<typeof setTimeout> | undefined;
+  private isClosed = false;
+
+  constructor(readonly id: string) {
+    this.rows = new Rows(id, 0);
+    void this.open();
+  }
+
+  close(): void {
+    this.isClosed = true;
+    this.rows.close();
+    clearTimeout(this.surveying);
+    for (const stop of this.stops) stop();
+    for (const each of ["damage", "changed", "gone", "rows"]) unnotice(each);
+  }
+
+  /** Read again what the session is. */
+  async refresh(): Promise<void> {
+    const info = await source().session(this.id);
+    if (this.isClosed) return;
+    // First how many there are: who draws the session asks for no record that is not there.
+    if (this.info.value === null) this.rows.last.value = Math.max(info.last, this.rows.last.value);
+    this.surveyed.value = this.rows.last.value;
+    this.info.value = info;
+    if (info.damage) notice("damage", "error", `${info.damage.sentence} What is shown ends before it.`);
+    else unnotice("damage");
+  }
+
+  /** What was loaded may be gone: forget it, and load again what is in sight. */
+  async readAgain(): Promise<void> {
+    this.texts.clear();
+    await this.refresh();
+    this.rows.forget(this.info.value?.last ?? this.rows.last.value);
+    this.revision.value += 1;
+  }
+
+  private async open(): Promise<void> {
+    try {
+      // The rows are there before all of a long session is read: they need not wait for it.
+      const rows = this.rows.begin(seqOfRoute()).catch(() => undefined);
+      await Promise.all([this.refresh(), rows]);
+    } catch (error) {
+      if (this.isClosed) return;
+      this.error.value = error;
+      if (error instanceof SourceError && error.status === 0) this.retry();
+      return;
+    }
+    this.error.value = null;
+    const last = this.rows.last.value;
+    if (this.isClosed || source().exported) return;
+    this.live.value = "connecting";
+    this.stops.push(
+      source().live(this.id, last, {
+        rows: (to, rows) => {
+          const from = this.rows.last.value;
+          this.rows.add(Math.max(to, from), rows);
+          if (to > from && isPinned()) this.unseen.value += to - from;
+          this.survey();
+        },
+        changed: (_reason, message) => {
+          void this.readAgain().then(
+            () => notice("changed", "warning", message),
+            (error: unknown) => notice("changed", "error", `${message} ${inWords(error)}`),
+          );
+        },
+        gone: (message) => {
+          this.live.value = "gone";
+          clearTimeout(this.surveying);
+          notice("gone", "error", `${message} What was loaded stays in sight until you leave.`);
+        },
+        connection: (isOpen) => {
+          this.live.value = isOpen ? "live" : "lost";
+          if (isOpen) isLost.value = false;
+        },
+      }),
+    );
+  }
+
+  /** The server went before the session was there: once it is back, begin again. */
+  private retry(): void {
+    const stop = effect(() => {
+      if (isLost.value || this.isClosed) return;
+      queueMicrotask(() => {
+        stop();
+        if (!this.isClosed) void this.open();
+      });
+    });
+    this.stops.push(stop);
+  }
+
+  private survey(): void {
+    this.surveying ??= setTimeout(() => {
+      this.surveying = undefined;
+      void this.refresh().catch(() => undefined);
+    }, SURVEY_MS);
+  }
+}
+
+const seqOfRoute = (): number => (route.value.screen === "session" ? (route.value.seq ?? 1) : 1);
+
+const isPinned = (): boolean => route.value.screen === "session" && route.value.seq !== null;
