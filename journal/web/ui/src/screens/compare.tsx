@@ -113,7 +113,6 @@ function Two({ left, right }: { left: Point; right: Point }) {
         k: () => step(-1),
         Home: () => to(Math.max(1, parted), Math.max(1, parted)),
         End: () => to(lasts[0], lasts[1]),
-        Y: () => void 0,
       }),
       [left, right, sides.value, isLocked.value],
     ),

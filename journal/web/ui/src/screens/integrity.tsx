@@ -3,7 +3,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { commandLine } from "../command.ts";
-import { source, store } from "../context.ts";
+import { asSentence, source, store } from "../context.ts";
 import { copy } from "../copy.ts";
 import { counted, number } from "../format.ts";
 import { useLoaded } from "../loaded.ts";
@@ -54,7 +54,7 @@ function Sentences({ id, found }: { id: string; found: Verification }) {
         <ol class="findings">
           {found.findings.map((finding) => (
             <li>
-              <p>{revealed(finding.sentence)}</p>
+              <p>{revealed(asSentence(finding.sentence))}</p>
               <p class="muted">
                 {finding.kind.replaceAll("_", " ")}
                 {finding.offset !== null && finding.offset !== undefined && `, first bad byte ${number(finding.offset)}`}
@@ -71,7 +71,7 @@ function Sentences({ id, found }: { id: string; found: Verification }) {
           ))}
         </ol>
       )}
-      {found.notes.length > 0 && <ul class="notes">{found.notes.map((note) => <li>{revealed(note)}</li>)}</ul>}
+      {found.notes.length > 0 && <ul class="notes">{found.notes.map((note) => <li>{revealed(asSentence(note))}</li>)}</ul>}
       <Chain found={found} id={id} />
       {found.head && (
         <section class="block" aria-labelledby="head">
@@ -190,7 +190,7 @@ function OfAll() {
             <span class="report-sign" aria-hidden="true">{each.ok ? "✓" : "✗"}</span>
             <a href={formatRoute({ screen: "integrity", id: each.id })}>{revealed(each.id)}</a>
             <span class="muted">version {number(each.version)}</span>
-            <span class="report-sentence">{revealed(each.sentence)}</span>
+            <span class="report-sentence">{revealed(asSentence(each.sentence))}</span>
           </li>
         ))}
       </ul>

@@ -1,7 +1,7 @@
 // SessionModel: one open session: what is known of it, its rows, and what comes while it is open.
 
 import { effect, signal } from "@preact/signals";
-import { inWords, notice, source, unnotice } from "../context.ts";
+import { asSentence, inWords, notice, source, unnotice } from "../context.ts";
 import { Rows } from "../rows.ts";
 import { route } from "../place.ts";
 import type { SessionInfo, Stop } from "../source.ts";
@@ -52,7 +52,7 @@ export class SessionModel {
     if (this.info.value === null) this.rows.last.value = Math.max(info.last, this.rows.last.value);
     this.surveyed.value = this.rows.last.value;
     this.info.value = info;
-    if (info.damage) notice("damage", "error", `${info.damage.sentence} What is shown ends before it.`);
+    if (info.damage) notice("damage", "error", `${asSentence(info.damage.sentence)} What is shown ends before it.`);
     else unnotice("damage");
   }
 
@@ -76,7 +76,9 @@ export class SessionModel {
       return;
     }
     this.error.value = null;
-    const last = this.rows.last.value;
+    // The rows may have come with what the file's end says, which the session's damage hides.
+    const last = this.info.value?.last ?? 0;
+    this.rows.last.value = last;
     if (this.isClosed || source().exported) return;
     this.live.value = "connecting";
     this.stops.push(
@@ -89,14 +91,14 @@ export class SessionModel {
         },
         changed: (_reason, message) => {
           void this.readAgain().then(
-            () => notice("changed", "warning", message),
-            (error: unknown) => notice("changed", "error", `${message} ${inWords(error)}`),
+            () => notice("changed", "warning", asSentence(message)),
+            (error: unknown) => notice("changed", "error", `${asSentence(message)} ${inWords(error)}`),
           );
         },
         gone: (message) => {
           this.live.value = "gone";
           clearTimeout(this.surveying);
-          notice("gone", "error", `${message} What was loaded stays in sight until you leave.`);
+          notice("gone", "error", `${asSentence(message)} What was loaded stays in sight until you leave.`);
         },
         connection: (isOpen) => {
           this.live.value = isOpen ? "live" : "lost";

@@ -93,7 +93,9 @@ export function SessionScreen({ route }: { route: SessionRoute }) {
       <main class="page">
         <h1>{revealed(route.id)}</h1>
         <Problem error={error} />
-        <p><a href="#/">All sessions</a></p>
+        <p>
+          <a href="#/">All sessions</a> · <a href={formatRoute({ screen: "integrity", id: route.id })}>Its integrity</a>
+        </p>
       </main>
     );
   }
@@ -158,7 +160,6 @@ function Debugger({ model, route }: { model: SessionModel; route: SessionRoute }
         c: () => mark({ session_id: route.id, version: chosen(model) }),
         v: () => show({ view: route.view === "chat" ? "events" : "chat" }),
         y: () => void copy(linkHere(route, chosen(model)), "a link to this record"),
-        Y: () => void copy(tabCommand(route, chosen(model)), "the command"),
       };
     }, [model, route, watches.value, walked.value]),
   );
