@@ -11,6 +11,7 @@ import { CommandLine, Problem, Waiting } from "../parts/basics.tsx";
 import { formatRoute, toSession } from "../route.ts";
 import type { Report, Verification } from "../source.ts";
 import { revealed } from "../text/hidden.ts";
+import { noteVerified } from "../verified.ts";
 
 export function IntegrityScreen({ id }: { id: string | null }) {
   return id === null ? <OfAll /> : <OfOne id={id} />;
@@ -18,7 +19,11 @@ export function IntegrityScreen({ id }: { id: string | null }) {
 
 function OfOne({ id }: { id: string }) {
   const again = useSignal(0);
-  const found = useLoaded(`${id}/${again.value}`, () => source().verify(id));
+  const found = useLoaded(`${id}/${again.value}`, async () => {
+    const verdict = await source().verify(id);
+    noteVerified([{ id, ok: verdict.ok }]);
+    return verdict;
+  });
   const { exported } = source();
   return (
     <main class="page">
@@ -142,6 +147,7 @@ function OfAll() {
     const flush = () => {
       timer = undefined;
       reports.value = [...reports.value, ...waiting];
+      noteVerified(waiting);
       waiting = [];
     };
     const stop = source().verifyAll(
