@@ -151,7 +151,11 @@ function Two({ left, right }: { left: Point; right: Point }) {
           </h2>
           {found.error ? <Problem error={found.error} /> : null}
           {found.value ? (
-            <Changes changes={found.value.changes} total={found.value.total ?? found.value.changes.length} />
+            <Changes
+              changes={found.value.changes}
+              total={found.value.total ?? found.value.changes.length}
+              onVersion={(version) => go(toSession(right.session_id, { seq: version, tab: "diff" }))}
+            />
           ) : found.error ? null : (
             <Waiting what="the differences" />
           )}
