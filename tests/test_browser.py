@@ -360,6 +360,8 @@ def test_what_is_saved_comes_and_scrolling_away_pauses(demo: Path, opening: Any,
             page.get_by_text("even newer").first.wait_for()
             store.erase("s", [61], reason="a mistake")
             page.get_by_role("region", name="Notices").get_by_text(re.compile("erased")).wait_for()
+            page.locator("article[data-seq='64']:not(.is-waiting)").wait_for()  # which tells of the erasure
+            page.wait_for_timeout(300)  # what is asked for after that has come, too
             store.delete_session("s", why="over")
             page.get_by_role("region", name="Notices").get_by_text(re.compile("deleted")).first.wait_for()
 

@@ -18,6 +18,11 @@ export function reached(): void {
   isLost.value = false;
 }
 
+/** Something else ended that should not: ask whether the server is still there. */
+export function doubt(): void {
+  asking ??= setTimeout(ask, 0);
+}
+
 async function ask(): Promise<void> {
   asking = undefined;
   try {

@@ -54,10 +54,14 @@ export function say(text: string): void {
   }, 2500);
 }
 
+/** Begun with a capital and ended with a stop, unless it has lines of its own or begins with a place. */
+export const asSentence = (text: string): string =>
+  text === "" || text.includes("\n") ? text : text.replace(/^[a-z](?=[a-z]* )/, (first) => first.toUpperCase()).replace(/([^.!?…])$/, "$1.");
+
 /** An error as a sentence, and what to do about it. */
 export const inWords = (error: unknown): string =>
   error instanceof SourceError
-    ? [error.message, error.what_to_do].filter(Boolean).join(" ")
+    ? [error.message, error.what_to_do ?? ""].map(asSentence).filter(Boolean).join(" ")
     : error instanceof Error
       ? error.message
       : String(error);

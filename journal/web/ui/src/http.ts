@@ -1,6 +1,6 @@
 // HttpSource: everything from the server of `journal view`.
 
-import { lost, reached } from "./connection.ts";
+import { doubt, lost, reached } from "./connection.ts";
 import type {
   BlameEntry, Charts, Comparison, Diff, Hits, LiveHandlers, Point, Report, Row, Seek, SessionInfo, SessionList,
   SessionQuery, Source, State, Stop, Store, StoredRecord, StripColumn, Verification, Json,
@@ -148,6 +148,7 @@ export class HttpSource implements Source {
       stream.onerror = () => {
         if (isOver) return;
         handlers.connection(false);
+        doubt();
         // While CONNECTING the browser tries again by itself.
         if (stream.readyState === EventSource.CLOSED) again = setTimeout(open, AGAIN_MS);
       };

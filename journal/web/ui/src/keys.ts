@@ -35,7 +35,7 @@ export function useKeys(keys: Keys): void {
   useEffect(() => {
     layers.push(keys);
     return () => void layers.splice(layers.indexOf(keys), 1);
-  });
+  }, [keys]);
 }
 
 /** What the help dialog lists. */

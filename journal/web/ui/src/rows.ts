@@ -56,6 +56,7 @@ export class Rows {
   add(last: number, rows: Row[]): void {
     for (const row of rows) this.put(row);
     this.last.value = last;
+    this.drop();
     this.version.value += 1;
   }
 
@@ -106,9 +107,11 @@ export class Rows {
       this.drop();
       this.version.value += 1;
       unnotice("rows");
-      this.asked.delete(page);
-      // A server that answers with less than there should be is not asked for ever.
-      if (told.rows.length) this.pump();
+      const end = Math.min((page + 1) * PAGE, this.last.value);
+      if (page * PAGE + told.rows.length >= end) this.asked.delete(page);
+      // Less came than there should be: it is asked for again, but not at once.
+      else setTimeout(() => this.asked.delete(page), AGAIN_MS);
+      this.pump();
     } catch (error) {
       if (this.isOver) return;
       if (!(error instanceof SourceError && error.status === 0)) notice("rows", "error", inWords(error));

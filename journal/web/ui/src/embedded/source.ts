@@ -8,6 +8,7 @@ import type {
 import { SourceError } from "../source.ts";
 import { type Batch, beginning, check, follow } from "./chain.ts";
 import { type Chunk, Chunks, type EventJson, eventOf, parsed } from "./chunks.ts";
+import { cutTexts } from "./cutting.ts";
 import { differences, isSame } from "./differences.ts";
 import { compile } from "./expression.ts";
 import { type SessionState, apply, begin, copied } from "./fold.ts";
@@ -80,6 +81,7 @@ export class EmbeddedSource implements Source {
     const { event, ...header } = parsed(line);
     const text = (name: string) => (typeof header[name] === "string" ? (header[name] as string) : null);
     const first = Number(header.first ?? seq);
+    const cut: StoredRecord["cut"] = [];
     let link: StoredRecord["link"] = null;
     if (!this.exported.redacted) {
       const previous = await this.chainBefore(seq);
@@ -98,8 +100,8 @@ export class EmbeddedSource implements Source {
         chain: text("chain"),
         batch: { first, last: seq + Number(header.more ?? 0) },
       },
-      event: (event ?? {}) as StoredRecord["event"],
-      cut: [],
+      event: cutTexts(event ?? {}, cut) as StoredRecord["event"],
+      cut,
       link,
     };
   }

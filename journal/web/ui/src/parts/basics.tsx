@@ -1,13 +1,15 @@
 // The small parts that every screen uses.
 
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { inWords } from "../context.ts";
 import { copy } from "../copy.ts";
+import { useKeys } from "../keys.ts";
 import { revealed } from "../text/hidden.ts";
 
 /** The view as a command for the terminal, to copy. */
 export function CommandLine({ line }: { line: string }) {
+  useKeys(useMemo(() => ({ Y: () => void copy(line, "the command") }), [line]));
   return (
     <div class="command">
       <span class="command-sign" aria-hidden="true">$</span>

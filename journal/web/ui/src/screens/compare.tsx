@@ -113,7 +113,6 @@ function Two({ left, right }: { left: Point; right: Point }) {
         k: () => step(-1),
         Home: () => to(Math.max(1, parted), Math.max(1, parted)),
         End: () => to(lasts[0], lasts[1]),
-        Y: () => void 0,
       }),
       [left, right, sides.value, isLocked.value],
     ),
@@ -152,7 +151,11 @@ function Two({ left, right }: { left: Point; right: Point }) {
           </h2>
           {found.error ? <Problem error={found.error} /> : null}
           {found.value ? (
-            <Changes changes={found.value.changes} total={found.value.total ?? found.value.changes.length} />
+            <Changes
+              changes={found.value.changes}
+              total={found.value.total ?? found.value.changes.length}
+              onVersion={(version) => go(toSession(right.session_id, { seq: version, tab: "diff" }))}
+            />
           ) : found.error ? null : (
             <Waiting what="the differences" />
           )}

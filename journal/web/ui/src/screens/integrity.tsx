@@ -3,7 +3,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { commandLine } from "../command.ts";
-import { source, store } from "../context.ts";
+import { asSentence, source, store } from "../context.ts";
 import { copy } from "../copy.ts";
 import { counted, number } from "../format.ts";
 import { useLoaded } from "../loaded.ts";
@@ -11,6 +11,7 @@ import { CommandLine, Problem, Waiting } from "../parts/basics.tsx";
 import { formatRoute, toSession } from "../route.ts";
 import type { Report, Verification } from "../source.ts";
 import { revealed } from "../text/hidden.ts";
+import { noteVerified } from "../verified.ts";
 
 export function IntegrityScreen({ id }: { id: string | null }) {
   return id === null ? <OfAll /> : <OfOne id={id} />;
@@ -18,7 +19,11 @@ export function IntegrityScreen({ id }: { id: string | null }) {
 
 function OfOne({ id }: { id: string }) {
   const again = useSignal(0);
-  const found = useLoaded(`${id}/${again.value}`, () => source().verify(id));
+  const found = useLoaded(`${id}/${again.value}`, async () => {
+    const verdict = await source().verify(id);
+    noteVerified([{ id, ok: verdict.ok }]);
+    return verdict;
+  });
   const { exported } = source();
   return (
     <main class="page">
@@ -54,7 +59,7 @@ function Sentences({ id, found }: { id: string; found: Verification }) {
         <ol class="findings">
           {found.findings.map((finding) => (
             <li>
-              <p>{revealed(finding.sentence)}</p>
+              <p>{revealed(asSentence(finding.sentence))}</p>
               <p class="muted">
                 {finding.kind.replaceAll("_", " ")}
                 {finding.offset !== null && finding.offset !== undefined && `, first bad byte ${number(finding.offset)}`}
@@ -71,7 +76,7 @@ function Sentences({ id, found }: { id: string; found: Verification }) {
           ))}
         </ol>
       )}
-      {found.notes.length > 0 && <ul class="notes">{found.notes.map((note) => <li>{revealed(note)}</li>)}</ul>}
+      {found.notes.length > 0 && <ul class="notes">{found.notes.map((note) => <li>{revealed(asSentence(note))}</li>)}</ul>}
       <Chain found={found} id={id} />
       {found.head && (
         <section class="block" aria-labelledby="head">
@@ -142,6 +147,7 @@ function OfAll() {
     const flush = () => {
       timer = undefined;
       reports.value = [...reports.value, ...waiting];
+      noteVerified(waiting);
       waiting = [];
     };
     const stop = source().verifyAll(
@@ -190,7 +196,7 @@ function OfAll() {
             <span class="report-sign" aria-hidden="true">{each.ok ? "✓" : "✗"}</span>
             <a href={formatRoute({ screen: "integrity", id: each.id })}>{revealed(each.id)}</a>
             <span class="muted">version {number(each.version)}</span>
-            <span class="report-sentence">{revealed(each.sentence)}</span>
+            <span class="report-sentence">{revealed(asSentence(each.sentence))}</span>
           </li>
         ))}
       </ul>

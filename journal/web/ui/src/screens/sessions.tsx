@@ -14,6 +14,7 @@ import { type Route, formatRoute, toSession } from "../route.ts";
 import type { SessionList, SessionSummary } from "../source.ts";
 import { type Placed, type SortKey, ordered } from "../tree.ts";
 import { revealed } from "../text/hidden.ts";
+import { verified } from "../verified.ts";
 
 type SessionsRoute = Extract<Route, { screen: "sessions" }>;
 
@@ -74,6 +75,7 @@ export function SessionsScreen({ route }: { route: SessionsRoute }) {
             Forks below their origins
           </label>
         )}
+        <a href="#/integrity" class="button quiet">Verify all</a>
         <span class="muted count" role="status">
           {found.value ? (shown.length === all.length ? counted(all.length, "session") : `${number(shown.length)} of ${counted(all.length, "session")}`) : ""}
         </span>
@@ -172,6 +174,7 @@ function SessionRow(p: { index: number; placed: Placed | undefined; onUser(user:
       <div role="cell" class="cell-id" style={{ paddingLeft: `${Math.min(placed.depth, 8) * 18}px` }}>
         {placed.depth > 0 && <span class="branch" aria-hidden="true">└</span>}
         <a href={formatRoute(toSession(each.id))} title={each.id}>{revealed(each.id)}</a>
+        <Integrity id={each.id} />
         {each.origin && <span class="fork-of muted">fork of {placed.depth > 0 ? "it" : revealed(each.origin)} at {each.origin_version}</span>}
       </div>
       <div role="cell" class="cell-user_id">
@@ -184,6 +187,17 @@ function SessionRow(p: { index: number; placed: Placed | undefined; onUser(user:
       <div role="cell" class="cell-created_at right muted">{moment(each.created_at).slice(0, 16)}</div>
       <div role="cell" class="cell-updated_at right">{moment(each.updated_at).slice(0, 16)}</div>
     </div>
+  );
+}
+
+/** What was found when it was last verified. */
+function Integrity({ id }: { id: string }) {
+  const isWhole = verified.value.get(id);
+  if (isWhole === undefined) return null;
+  return (
+    <a class={`verdict ${isWhole ? "good" : "bad"}`} href={formatRoute({ screen: "integrity", id })} title={isWhole ? "Verified: as it was written" : "Not as it was written"}>
+      {isWhole ? "✓ whole" : "✗ damaged"}
+    </a>
   );
 }
 

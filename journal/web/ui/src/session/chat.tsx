@@ -129,6 +129,7 @@ function Body({ row, model, onFold }: { row: Row; model: SessionModel; onFold():
   const isOpen = model.opened.has(row.seq);
   const shown = folds && !isOpen ? folded(text) : text;
   const isFolded = shown.length < text.length;
+  const missing = whole && row.cut && row.cut > whole.length ? row.cut : 0;
   const toggle = () => {
     if (isOpen) model.opened.delete(row.seq);
     else model.opened.add(row.seq);
@@ -165,6 +166,9 @@ function Body({ row, model, onFold }: { row: Row; model: SessionModel; onFold():
             <button type="button" class="quiet" onClick={() => void load()}>Show all {number(row.cut)} characters</button>
           ) : null}
         </div>
+      )}
+      {missing > 0 && !isFolded && (
+        <p class="muted small">These are the first {number(text.length)} of {number(missing)} characters. The whole is in the record's line: Raw.</p>
       )}
     </div>
   );

@@ -1,6 +1,7 @@
 // Minimap: the whole session in a strip: how densely records came, where it was slow, where it failed.
 
 import { useEffect, useRef, useState } from "preact/hooks";
+import { counted, duration, number } from "../format.ts";
 import type { Charts, StripColumn } from "../source.ts";
 import { colour, isDark } from "../theme.ts";
 
@@ -21,6 +22,7 @@ interface Props {
 export function Minimap(p: Props) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const [width, setWidth] = useState(0);
+  const [hover, setHover] = useState<number | null>(null);
   const dark = isDark.value;
 
   useEffect(() => {
@@ -35,13 +37,13 @@ export function Minimap(p: Props) {
     if (canvas.current && width) draw(canvas.current, width, p);
   }, [width, dark, p.columns, p.charts, p.last, p.marks]);
 
-  const at = (event: PointerEvent) => {
+  const at = (event: PointerEvent): number => {
     const box = canvas.current?.getBoundingClientRect();
-    if (!box || !p.last) return;
+    if (!box) return 1;
     const part = Math.max(0, Math.min(1, (event.clientX - box.left) / box.width));
-    p.onChoose(Math.round(1 + part * (p.last - 1)));
+    return Math.round(1 + part * (p.last - 1));
   };
-  const part = p.last > 1 ? (p.seq - 1) / (p.last - 1) : 0;
+  const part = (seq: number) => (p.last > 1 ? (seq - 1) / (p.last - 1) : 0);
   return (
     <div class="minimap" aria-hidden="true">
       <canvas
@@ -49,13 +51,33 @@ export function Minimap(p: Props) {
         height={HEIGHT}
         onPointerDown={(event: PointerEvent) => {
           canvas.current?.setPointerCapture(event.pointerId);
-          at(event);
+          if (p.last) p.onChoose(at(event));
         }}
-        onPointerMove={(event: PointerEvent) => event.buttons & 1 && at(event)}
+        onPointerMove={(event: PointerEvent) => {
+          setHover(at(event));
+          if (event.buttons & 1 && p.last) p.onChoose(at(event));
+        }}
+        onPointerLeave={() => setHover(null)}
       />
-      <div class="minimap-cursor" style={{ left: `${part * 100}%` }} />
+      <div class="minimap-cursor" style={{ left: `${part(p.seq) * 100}%` }} />
+      {hover !== null && p.last > 0 && (
+        // On the side where there is room for it.
+        <div class="minimap-hint" style={part(hover) < 0.5 ? { left: `${part(hover) * 100}%` } : { right: `${(1 - part(hover)) * 100}%` }}>
+          {hint(p.columns, hover)}
+        </div>
+      )}
     </div>
   );
+}
+
+/** What stands in the minimap at a record, in words. */
+function hint(columns: StripColumn[], seq: number): string {
+  const column = columns.find((each) => each.first <= seq && seq <= each.last);
+  return [
+    `record ${number(seq)}`,
+    column?.errors ? counted(column.errors, "error") : "",
+    column?.slowest_ms ? `slowest ${duration(column.slowest_ms)}` : "",
+  ].filter(Boolean).join(" · ");
 }
 
 function draw(canvas: HTMLCanvasElement, width: number, p: Props): void {

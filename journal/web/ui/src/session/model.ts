@@ -1,10 +1,10 @@
 // SessionModel: one open session: what is known of it, its rows, and what comes while it is open.
 
 import { effect, signal } from "@preact/signals";
-import { inWords, notice, source, unnotice } from "../context.ts";
+import { asSentence, inWords, notice, source, unnotice } from "../context.ts";
 import { Rows } from "../rows.ts";
 import { route } from "../place.ts";
-import type { SessionInfo, Stop } from "../source.ts";
+import type { Charts, SessionInfo, Stop, StripColumn } from "../source.ts";
 import { SourceError } from "../source.ts";
 import { isLost } from "../connection.ts";
 
@@ -21,8 +21,11 @@ export class SessionModel {
   readonly unseen = signal(0);
   /** Changes when what was loaded is no longer so. */
   readonly revision = signal(0);
-  /** Up to which record the minimap and the charts tell. */
+  /** Up to which record the minimap, the charts and the watchpoints tell; the first two. */
   readonly surveyed = signal(0);
+  readonly strip = signal<StripColumn[]>([]);
+  readonly charts = signal<Charts | null>(null);
+  readonly chartsError = signal<unknown>(null);
   readonly rows: Rows;
   /** The cards that were opened, and the whole texts of those that were cut. */
   readonly opened = new Set<number>();
@@ -50,9 +53,8 @@ export class SessionModel {
     if (this.isClosed) return;
     // First how many there are: who draws the session asks for no record that is not there.
     if (this.info.value === null) this.rows.last.value = Math.max(info.last, this.rows.last.value);
-    this.surveyed.value = this.rows.last.value;
     this.info.value = info;
-    if (info.damage) notice("damage", "error", `${info.damage.sentence} What is shown ends before it.`);
+    if (info.damage) notice("damage", "error", `${asSentence(info.damage.sentence)} What is shown ends before it.`);
     else unnotice("damage");
   }
 
@@ -62,6 +64,7 @@ export class SessionModel {
     await this.refresh();
     this.rows.forget(this.info.value?.last ?? this.rows.last.value);
     this.revision.value += 1;
+    await this.survey();
   }
 
   private async open(): Promise<void> {
@@ -76,7 +79,10 @@ export class SessionModel {
       return;
     }
     this.error.value = null;
-    const last = this.rows.last.value;
+    // The rows may have come with what the file's end says, which the session's damage hides.
+    const last = this.info.value?.last ?? 0;
+    this.rows.last.value = last;
+    void this.survey();
     if (this.isClosed || source().exported) return;
     this.live.value = "connecting";
     this.stops.push(
@@ -85,18 +91,18 @@ export class SessionModel {
           const from = this.rows.last.value;
           this.rows.add(Math.max(to, from), rows);
           if (to > from && isPinned()) this.unseen.value += to - from;
-          this.survey();
+          this.surveySoon();
         },
         changed: (_reason, message) => {
           void this.readAgain().then(
-            () => notice("changed", "warning", message),
-            (error: unknown) => notice("changed", "error", `${message} ${inWords(error)}`),
+            () => notice("changed", "warning", asSentence(message)),
+            (error: unknown) => notice("changed", "error", `${asSentence(message)} ${inWords(error)}`),
           );
         },
         gone: (message) => {
           this.live.value = "gone";
           clearTimeout(this.surveying);
-          notice("gone", "error", `${message} What was loaded stays in sight until you leave.`);
+          notice("gone", "error", `${asSentence(message)} What was loaded stays in sight until you leave.`);
         },
         connection: (isOpen) => {
           this.live.value = isOpen ? "live" : "lost";
@@ -118,10 +124,25 @@ export class SessionModel {
     this.stops.push(stop);
   }
 
-  private survey(): void {
+  private async survey(): Promise<void> {
+    this.surveyed.value = this.rows.last.value;
+    try {
+      const [strip, charts] = await Promise.all([source().strip(this.id), source().charts(this.id)]);
+      this.strip.value = strip;
+      this.charts.value = charts;
+      this.chartsError.value = null;
+    } catch (error) {
+      this.chartsError.value = error;
+    }
+  }
+
+  private surveySoon(): void {
     this.surveying ??= setTimeout(() => {
       this.surveying = undefined;
-      void this.refresh().catch(() => undefined);
+      void this.refresh().then(
+        () => this.survey(),
+        () => undefined, // the banner says why, and the next records ask again
+      );
     }, SURVEY_MS);
   }
 }

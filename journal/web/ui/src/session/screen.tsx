@@ -11,7 +11,7 @@ import { useLoaded } from "../loaded.ts";
 import { Choice, Empty, Problem, Tabs, Waiting } from "../parts/basics.tsx";
 import { go } from "../place.ts";
 import { type SessionRoute, TABS, type Tab, formatRoute, toSession } from "../route.ts";
-import type { BlameEntry, StripColumn } from "../source.ts";
+import type { BlameEntry } from "../source.ts";
 import { revealed } from "../text/hidden.ts";
 import { mark } from "./mark.ts";
 import { Chat } from "./chat.tsx";
@@ -93,7 +93,9 @@ export function SessionScreen({ route }: { route: SessionRoute }) {
       <main class="page">
         <h1>{revealed(route.id)}</h1>
         <Problem error={error} />
-        <p><a href="#/">All sessions</a></p>
+        <p>
+          <a href="#/">All sessions</a> · <a href={formatRoute({ screen: "integrity", id: route.id })}>Its integrity</a>
+        </p>
       </main>
     );
   }
@@ -109,8 +111,6 @@ function Debugger({ model, route }: { model: SessionModel; route: SessionRoute }
   const pane = useSignal<"records" | "details">(route.tab === "event" ? "records" : "details");
   const walked = useSignal<string | null>(null);
   const survey = model.info.value && `${route.id}/${model.revision.value}/${model.surveyed.value}`;
-  const strip = useLoaded(survey, () => source().strip(route.id));
-  const charts = useLoaded(survey, () => source().charts(route.id));
   const watches = useLoaded(survey && `${survey}/${JSON.stringify(route.watch)}`, () =>
     Promise.all(
       route.watch.map(async (path) => ({
@@ -158,7 +158,6 @@ function Debugger({ model, route }: { model: SessionModel; route: SessionRoute }
         c: () => mark({ session_id: route.id, version: chosen(model) }),
         v: () => show({ view: route.view === "chat" ? "events" : "chat" }),
         y: () => void copy(linkHere(route, chosen(model)), "a link to this record"),
-        Y: () => void copy(tabCommand(route, chosen(model)), "the command"),
       };
     }, [model, route, watches.value, walked.value]),
   );
@@ -177,8 +176,8 @@ function Debugger({ model, route }: { model: SessionModel; route: SessionRoute }
       <Title model={model} route={route} seq={seq} />
       <section class="timeline" aria-label="Timeline">
         <Minimap
-          columns={strip.value ?? NO_COLUMNS}
-          charts={charts.value}
+          columns={model.strip.value}
+          charts={model.charts.value}
           last={last}
           seq={seq}
           marks={marks}
@@ -227,8 +226,6 @@ function Debugger({ model, route }: { model: SessionModel; route: SessionRoute }
     </main>
   );
 }
-
-const NO_COLUMNS: StripColumn[] = [];
 
 const linkHere = (route: SessionRoute, seq: number): string =>
   location.href.split("#")[0] + formatRoute({ ...route, seq });

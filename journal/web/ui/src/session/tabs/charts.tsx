@@ -1,8 +1,6 @@
 // Charts: activity, latency, tokens and cost, errors; each with its numbers as a table behind it.
 
-import { source } from "../../context.ts";
 import { clock, duration, moment, number } from "../../format.ts";
-import { useLoaded } from "../../loaded.ts";
 import { CommandLine, Problem, Waiting } from "../../parts/basics.tsx";
 import { Chart } from "../../parts/chart.tsx";
 import type { Charts } from "../../source.ts";
@@ -11,12 +9,12 @@ import { choose } from "../navigation.ts";
 import { type TabProps, tabCommand } from "../screen.tsx";
 
 export function ChartsTab({ model, seq, route }: TabProps) {
-  const found = useLoaded(`${model.id}/${model.revision.value}/${model.surveyed.value}`, () => source().charts(model.id));
+  const [charts, error] = [model.charts.value, model.chartsError.value];
   return (
     <>
       <CommandLine line={tabCommand(route, seq)} />
-      {found.error ? <Problem error={found.error} /> : null}
-      {found.value ? <All charts={found.value} onChoose={(to) => choose(model, to)} /> : found.error ? null : <Waiting what="the charts" />}
+      {error ? <Problem error={error} /> : null}
+      {charts ? <All charts={charts} onChoose={(to) => choose(model, to)} /> : error ? null : <Waiting what="the charts" />}
     </>
   );
 }
