@@ -248,10 +248,14 @@ def _check_journal(log: Log, snapshot: Snapshot | None, verdict: _Verdict, probl
         _check_lineage(log, lineage, seq, verdict)
     if isinstance(log.rest, CorruptRecordError):
         error = log.rest
+        trusted = (
+            f"Records 1 to {error.seq - 1} can be trusted, what follows cannot."
+            if error.seq > 1
+            else "Nothing of it can be trusted."
+        )
         verdict.wrong(
             _kind_of_damage(log, error.offset),
-            f"{error.path}, byte {error.offset}, record {error.seq}: {error.reason}. "
-            f"Records 1 to {error.seq - 1} can be trusted, what follows cannot.",
+            f"{error.path}, byte {error.offset}, record {error.seq}: {error.reason}. {trusted}",
             error.seq,
             error.offset,
         )

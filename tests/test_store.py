@@ -1303,3 +1303,11 @@ def test_a_full_disk_is_a_durability_error_at_every_step(folder, monkeypatch, ca
 
         assert contents(store.load_session("s")) == ["a"]
         assert store.verify("s").ok
+
+
+def test_damage_of_the_first_record_leaves_nothing_to_be_trusted(store, folder):
+    store.save_session(Session.with_id("ann", "s"))
+    path = folder / "sessions" / "s.jsonl"
+    path.write_bytes(path.read_bytes().replace(b"ann", b"bob"))
+
+    assert store.verify("s").findings[0].endswith("Nothing of it can be trusted.")
