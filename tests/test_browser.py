@@ -135,6 +135,9 @@ def test_the_list_has_all_sessions_and_forks_below_their_origins(server: Opened)
     assert names.index("flaky-test-retry") == names.index("flaky-test") + 1
     page.get_by_label("Filter by id or user").fill("grace")
     page.get_by_text("2 of 6 sessions").wait_for()
+    page.get_by_label("Filter by id or user").fill("")
+    page.get_by_label("User", exact=True).select_option("ada")
+    page.get_by_text("3 of 6 sessions").wait_for()
 
 
 def test_keys_move_and_every_place_is_a_link(debugger: Opened) -> None:
@@ -193,6 +196,16 @@ def test_a_watched_value_is_marked_and_walked_through(debugger: Opened) -> None:
         at(page, expected)
 
 
+def test_a_watched_value_is_a_column_over_all_records(debugger: Opened) -> None:
+    page = debugger.go("#/s/flaky-test?seq=1&view=events&watch=metadata.plan")
+    column = page.locator(".event-column")
+    page.locator("[data-seq='8'] .event-column").filter(has_text="find the cause").wait_for()
+
+    assert column.count() >= 20
+    assert page.locator("[data-seq='2'] .event-column").inner_text() == ""
+    assert "reproduce" in page.locator("[data-seq='7'] .event-column").inner_text()
+
+
 def test_charts_have_tables_behind_them(debugger: Opened) -> None:
     page = debugger.go("#/s/flaky-test?seq=5&tab=charts")
     panel = page.get_by_role("tabpanel")
@@ -234,9 +247,10 @@ def test_a_narrow_window_shows_all_of_it(debugger: Opened) -> None:
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), link
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_keeps_anybody_out(demo: Path, opening: Any, scheme: str) -> None:
-    """No screen has what axe-core calls serious."""
+@pytest.mark.parametrize(("scheme", "rules"), [("light", "all"), ("dark", "color-contrast")])
+def test_nothing_keeps_anybody_out(demo: Path, opening: Any, scheme: str, rules: str) -> None:
+    """No screen has what axe-core calls serious. In the dark only the colours are others."""
+    options = {"resultTypes": ["violations"]} | ({} if rules == "all" else {"runOnly": [rules]})
     if not AXE.exists():
         pytest.skip("no axe-core: run `npm ci` in journal/web/ui")
     with served(demo) as address:
@@ -245,7 +259,7 @@ def test_nothing_keeps_anybody_out(demo: Path, opening: Any, scheme: str) -> Non
             page = opened.go(link)
             page.wait_for_timeout(300)
             page.evaluate(AXE.read_text())
-            found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+            found = page.evaluate("options => axe.run(document, options)", options)
             grave = [
                 (each["id"], each["nodes"][0]["html"][:200], each["nodes"][0].get("failureSummary", "")[:200])
                 for each in found["violations"]
@@ -254,11 +268,9 @@ def test_nothing_keeps_anybody_out(demo: Path, opening: Any, scheme: str) -> Non
             assert grave == [], name
 
 
-@pytest.mark.parametrize("session_id", ["flaky-test-retry", "rewound"])
-def test_a_file_folds_its_events_as_the_server_does(
-    demo: Path, opening: Any, exported: Any, session_id: str
-) -> None:
+def test_a_file_folds_its_events_as_the_server_does(demo: Path, opening: Any, exported: Any) -> None:
     """The page has a fold of its own: every state, difference and row is the one that the store gives."""
+    session_id = "rewound"
     with served(demo) as address:
         windows = [opening(address), opening(exported(session_id))]
         with StateStore(demo) as store:

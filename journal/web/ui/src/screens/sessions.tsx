@@ -20,6 +20,8 @@ type SessionsRoute = Extract<Route, { screen: "sessions" }>;
 
 const HEIGHT = 36;
 const LIMIT = 10_000;
+// Whoever else has sessions is found by the filter.
+const MOST_USERS = 200;
 
 const COLUMNS: [SortKey, string, string][] = [
   ["id", "Session", ""],
@@ -50,6 +52,7 @@ export function SessionsScreen({ route }: { route: SessionsRoute }) {
     [all, text, route.user],
   );
   const rows = useMemo(() => ordered(shown, route.sort, !route.isFlat), [shown, route.sort, route.isFlat]);
+  const users = useMemo(() => counts(all), [all]);
   const hasForks = useMemo(() => all.some((each) => each.origin), [all]);
   const set = (changes: Partial<SessionsRoute>) => replace({ ...route, ...changes });
   return (
@@ -64,10 +67,13 @@ export function SessionsScreen({ route }: { route: SessionsRoute }) {
           value={route.text}
           onInput={(event) => set({ text: event.currentTarget.value })}
         />
-        {route.user && (
-          <button type="button" class="chip" title="Show all users" onClick={() => set({ user: "" })}>
-            {revealed(route.user)} ✕
-          </button>
+        {users.length > 1 && (
+          <select class="filter" aria-label="User" value={route.user} onChange={(event) => set({ user: event.currentTarget.value })}>
+            <option value="">All {number(users.length)} users</option>
+            {users.slice(0, MOST_USERS).map(([user, count]) => (
+              <option key={user} value={user}>{revealed(user)} ({number(count)})</option>
+            ))}
+          </select>
         )}
         {hasForks && (
           <label class="check">
@@ -100,6 +106,13 @@ export function SessionsScreen({ route }: { route: SessionsRoute }) {
       )}
     </main>
   );
+}
+
+/** Whose the sessions are, and how many each has; who has most comes first. */
+function counts(sessions: SessionSummary[]): [string, number][] {
+  const found = new Map<string, number>();
+  for (const each of sessions) found.set(each.user_id, (found.get(each.user_id) ?? 0) + 1);
+  return [...found].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
 }
 
 function Nothing() {

@@ -7,6 +7,7 @@ import { List } from "../parts/list.tsx";
 import type { Row } from "../source.ts";
 import { revealed } from "../text/hidden.ts";
 import { holdsHidden, oneLine } from "./preview.ts";
+import type { Column } from "./columns.ts";
 import type { SessionModel } from "./model.ts";
 
 const HEIGHT = 28;
@@ -16,6 +17,8 @@ interface Props {
   seq: number;
   isAtEnd: boolean;
   marked: Set<number>;
+  /** The watched values, each beside every record. */
+  columns: Column[];
   onChoose(seq: number): void;
   onScroll(isAtEnd: boolean): void;
 }
@@ -31,7 +34,7 @@ export function Events(p: Props) {
       heights={heights}
       selected={p.seq - 1}
       isAtEnd={p.isAtEnd}
-      version={`${rows.version.value}/${last}`}
+      version={`${rows.version.value}/${last}/${p.columns.map((each) => each.path).join("\n")}`}
       onScroll={p.onScroll}
       onRange={(first, end) => rows.want(first + 1, end + 1)}
       onClick={(event) => {
@@ -41,13 +44,29 @@ export function Events(p: Props) {
       attributes={{ role: "listbox", "aria-label": "Records", "aria-activedescendant": `event-${p.seq}` }}
       render={(index) => (
         // Without a key: a row that comes into sight takes the place of one that left.
-        <EventRow seq={index + 1} last={last} row={rows.at(index + 1)} isChosen={index + 1 === p.seq} isMarked={p.marked.has(index + 1)} />
+        <EventRow
+          seq={index + 1}
+          last={last}
+          row={rows.at(index + 1)}
+          columns={p.columns}
+          isChosen={index + 1 === p.seq}
+          isMarked={p.marked.has(index + 1)}
+        />
       )}
     />
   );
 }
 
-function EventRow(p: { seq: number; last: number; row: Row | undefined; isChosen: boolean; isMarked: boolean }) {
+interface RowProps {
+  seq: number;
+  last: number;
+  row: Row | undefined;
+  columns: Column[];
+  isChosen: boolean;
+  isMarked: boolean;
+}
+
+function EventRow(p: RowProps) {
   const { row } = p;
   return (
     <div
@@ -64,6 +83,9 @@ function EventRow(p: { seq: number; last: number; row: Row | undefined; isChosen
       <span class="event-title">{row ? revealed(row.title) : ""}</span>
       <span class="event-preview">{row ? oneLine(row.preview) : ""}</span>
       <span class="event-facts">
+        {p.columns.map((each) => (
+          <span key={each.path} class="event-column mono" title={`${each.path}, after this record`}>{each.at(p.seq)}</span>
+        ))}
         {row && holdsHidden(row) && <span class="badge warn" title="Holds hidden characters">hidden</span>}
         {row?.is_erased && <span class="badge">erased</span>}
         {row && row.attachments.length > 0 && <span class="badge" title="Attachments">⌘ {row.attachments.length}</span>}

@@ -13,6 +13,7 @@ import { go } from "../place.ts";
 import { type SessionRoute, TABS, type Tab, formatRoute, toSession } from "../route.ts";
 import type { BlameEntry } from "../source.ts";
 import { revealed } from "../text/hidden.ts";
+import { column } from "./columns.ts";
 import { mark } from "./mark.ts";
 import { Chat } from "./chat.tsx";
 import { Events } from "./events.tsx";
@@ -121,6 +122,8 @@ function Debugger({ model, route }: { model: SessionModel; route: SessionRoute }
   );
   const watched = watches.value ?? [];
   const marks = useMemo(() => watched.map((each) => each.found.map((entry) => entry.version)), [watches.value]);
+  // Two find room beside the records.
+  const columns = useMemo(() => watched.slice(0, 2).map((each) => column(each.path, each.found)), [watches.value]);
   const marked = useMemo(() => new Set(marks.flat()), [marks]);
 
   const onScroll = (isAtEnd: boolean) => {
@@ -203,7 +206,7 @@ function Debugger({ model, route }: { model: SessionModel; route: SessionRoute }
             />
             <Follow model={model} isFollowing={isFollowing} />
           </div>
-          {last === 0 ? <Empty>No record can be shown.</Empty> : route.view === "chat" ? <Chat {...list} /> : <Events {...list} />}
+          {last === 0 ? <Empty>No record can be shown.</Empty> : route.view === "chat" ? <Chat {...list} /> : <Events {...list} columns={columns} />}
           {!isFollowing && model.unseen.value > 0 && (
             <button type="button" class="pill" onClick={() => follow(model)}>
               {number(model.unseen.value)} new ↓
