@@ -6,7 +6,7 @@ Needs Chromium, and the packages of the extra `view` and of the group `test`.
 import sys
 import tempfile
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -26,25 +26,27 @@ SCREENS: Final = {
 }
 
 
-def take(folder: Path) -> list[Path]:
+def take(folder: Path, browser: Any) -> list[Path]:
     """A picture of each screen; their files."""
     taken = []
     with tempfile.TemporaryDirectory() as base:
         store = Path(base) / "demo"
         with StateStore(store, durability="os") as filled:
             fill(filled)
-        with chromium() as browser, served(store) as address:
-            window = browser.new_context(viewport={"width": 1200, "height": 720}, color_scheme="light")
+        window = browser.new_context(viewport={"width": 1200, "height": 720}, color_scheme="light")
+        with served(store) as address:
             opened = Opened(window.new_page(), address)
             for name, link in SCREENS.items():
                 page = opened.go(link)
                 page.wait_for_timeout(500)
                 taken.append(folder / f"{name}.png")
                 page.screenshot(path=taken[-1])
+        window.close()
     return taken
 
 
 if __name__ == "__main__":
     PICTURES.mkdir(exist_ok=True)
-    for path in take(PICTURES):
-        print(f"{path.name}: {path.stat().st_size:,} bytes")
+    with chromium() as browser:
+        for path in take(PICTURES, browser):
+            print(f"{path.name}: {path.stat().st_size:,} bytes")
