@@ -5,6 +5,7 @@ verifies. See clerk.py for the agent.
 """
 
 import itertools
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -18,8 +19,8 @@ from projections import ToolReturned
 
 BILLS = 6
 DURABILITIES: tuple[Durability, ...] = ("disk", "os")
-# A life of the agent lasts at most so long, or it ends by itself; most kills hit it at work.
-LATEST_SECONDS = {"disk": 0.05, "os": 0.02}
+# Of the time that an agent takes which nobody kills: the latest kill of a life. Most hit it at work.
+LATEST = 0.5
 # Of one office: so many kills, and then it must be able to finish.
 MOST_KILLS = 40
 
@@ -27,32 +28,41 @@ MOST_KILLS = 40
 def run(
     campaign: Campaign, *, knows_the_bank: bool = True, make_office: Callable[[Path], Office] = Office
 ) -> None:
-    """Units are kills."""
+    """Units are kills, but for the few that come when the agent has finished."""
     kills = campaign.units()
+    latest = {}
+    for durability in DURABILITIES:
+        office = _Office(campaign, campaign.folder / durability, durability, knows_the_bank, make_office)
+        latest[durability] = LATEST * office.finish()
     for first in kills:
-        one = _Office(campaign, campaign.folder / str(first), knows_the_bank, make_office)
+        durability = campaign.random.choice(DURABILITIES)
+        one = _Office(campaign, campaign.folder / str(first), durability, knows_the_bank, make_office)
         for _ in itertools.chain([first], itertools.islice(kills, MOST_KILLS - 1)):
-            if not one.kill():
+            if not one.kill(latest[durability]):
                 break
         one.finish()
 
 
 class _Office:
     def __init__(
-        self, campaign: Campaign, folder: Path, knows_the_bank: bool, make_office: Callable[[Path], Office]
+        self,
+        campaign: Campaign,
+        folder: Path,
+        durability: Durability,
+        knows_the_bank: bool,
+        make_office: Callable[[Path], Office],
     ) -> None:
-        self.campaign, self.folder = campaign, folder
-        self.durability: Durability = campaign.random.choice(DURABILITIES)
+        self.campaign, self.folder, self.durability = campaign, folder, durability
         self._rest = (self.durability, knows_the_bank, make_office)
         self.office = Office(folder)
         self.office.open(BILLS)
 
-    def kill(self) -> bool:
-        """Let the agent work and kill it; False where it had finished before."""
+    def kill(self, latest: float) -> bool:
+        """Let the agent work, and kill it within so many seconds; False where it had finished before."""
         with Crew() as crew:
             agent = crew.start(clerk.work, self.folder, *self._rest)
             told = []
-            left = self.campaign.random.uniform(0, LATEST_SECONDS[self.durability])
+            left = self.campaign.random.uniform(0, latest)
             agent.process.join(left)
             told = agent.kill()
         self._look(told, "killed")
@@ -61,11 +71,13 @@ class _Office:
         self.campaign.figures["kills"] += 1
         return True
 
-    def finish(self) -> None:
-        """Let it come to its end, and look at what it has done."""
+    def finish(self) -> float:
+        """Let it come to its end, and look at what it has done; how many seconds that took."""
         with Crew() as crew:
+            begin = time.monotonic()
             agent = crew.start(clerk.work, self.folder, *self._rest)
             agent.process.join(20)
+            taken = time.monotonic() - begin
             told = agent.kill()
         self._look(told, "at the end")
         if None not in told:
@@ -90,6 +102,7 @@ class _Office:
             returned = Counter(event.call_id for event in events if isinstance(event, ToolReturned))
             if len(returned) != 3 * BILLS or max(returned.values()) > 1:
                 self._breach(f"outcomes on record: {returned}")
+        return taken
 
     def _look(self, told: list[object], when: str) -> None:
         for each in told:
