@@ -1,13 +1,11 @@
 """Routes: which call is answered by what. docs/reference/viewer.md says the same in words."""
 
 import contextlib
-import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib import metadata, resources
 from typing import Any, Final
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import quote
 
 import msgspec
 from anyio import to_thread
@@ -18,12 +16,12 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from journal.errors import SessionNotFoundError
-from journal.names import check_session_id
 from journal.objects import moment_text
 from journal.store import StateStore
 from journal.web import charts, live
 from journal.web.answers import Problem, bad_input, problem_of
 from journal.web.attached_files import OTHER, attachment
+from journal.web.call import Call
 from journal.web.changes import blame, compare, diff
 from journal.web.glances import glance
 from journal.web.guard import Access, Guard, link_refused
@@ -45,9 +43,6 @@ PAGE: Final = {
 }
 _WRITE_HEADER: Final = "x-journal-write"
 _MOST_BODY: Final = 1024 * 1024
-_MOST_TEXT: Final = 10_000
-_LARGEST: Final = 2**53
-_ADDRESS: Final = re.compile(r"(?P<id>.+)@(?P<version>\d{1,15})", re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +69,7 @@ class Api:
 
     # The store
 
-    def about(self, call: "Call") -> Any:
+    def about(self, call: Call) -> Any:
         """What is shown."""
         return {
             "name": self.shown.name,
@@ -84,7 +79,7 @@ class Api:
             "command": self.shown.command,
         }
 
-    def list_sessions(self, call: "Call") -> Any:
+    def list_sessions(self, call: Call) -> Any:
         """The sessions, a page of them."""
         return list_page(
             self.store,
@@ -96,7 +91,7 @@ class Api:
             page=call.text("page"),
         )
 
-    def search(self, call: "Call") -> Any:
+    def search(self, call: Call) -> Any:
         """The records that say what is asked for."""
         found = self.store.search(
             call.required("q"),
@@ -121,7 +116,7 @@ class Api:
         ]
         return {"hits": hits, "unreadable": [each._asdict() for each in found.unreadable]}
 
-    def compare(self, call: "Call") -> Any:
+    def compare(self, call: Call) -> Any:
         """Two points, of one session or of two."""
         (one, one_at), (other, other_at) = call.address("left"), call.address("right")
         right = self.sessions.past(other)
@@ -137,11 +132,11 @@ class Api:
 
     # A session
 
-    def glance(self, call: "Call") -> Any:
+    def glance(self, call: Call) -> Any:
         """The session as a whole."""
         return self.sessions.ask(call.session_id, lambda past: glance(self.store, past))
 
-    def rows(self, call: "Call") -> Any:
+    def rows(self, call: Call) -> Any:
         """Some of its records, in a line each."""
         first = call.number("from", 1, least=1)
         count = call.number("count", 200, least=1, most=MOST_ROWS)
@@ -151,14 +146,14 @@ class Api:
 
         return self.sessions.ask(call.session_id, answer, until=first + count - 1)
 
-    def record(self, call: "Call") -> Any:
+    def record(self, call: Call) -> Any:
         """A record in full."""
         seq = call.seq
         return self.sessions.ask(
             call.session_id, lambda past: record_in_full(past, _record(past, seq)), until=seq
         )
 
-    def raw(self, call: "Call") -> Response:
+    def raw(self, call: Call) -> Response:
         """A record's line, or the bytes where the damage is."""
         seq = call.seq
 
@@ -169,14 +164,14 @@ class Api:
 
         return _file(self.sessions.ask(call.session_id, answer, until=seq), f"{call.session_id}@{seq}.json")
 
-    def state(self, call: "Call") -> Any:
+    def state(self, call: Call) -> Any:
         """The session at a version."""
         version, path = call.seq, call.text("path") or ""
         return self.sessions.ask(
             call.session_id, lambda past: state_at(past, _existing(past, version), path), until=version
         )
 
-    def diff(self, call: "Call") -> Any:
+    def diff(self, call: Call) -> Any:
         """What differs between two versions."""
         start, end = call.number("from"), call.number("to")
         return self.sessions.ask(
@@ -185,50 +180,50 @@ class Api:
             until=max(start, end),
         )
 
-    def blame(self, call: "Call") -> Any:
+    def blame(self, call: Call) -> Any:
         """Which records made a value what it is."""
         version, path = call.seq, call.text("path") or ""
         return self.sessions.ask(
             call.session_id, lambda past: blame(past, _existing(past, version), path), until=version
         )
 
-    def first(self, call: "Call") -> Any:
+    def first(self, call: Call) -> Any:
         """The first version of which an expression is true."""
         expression = call.required("expr")
         return {"version": self.sessions.ask(call.session_id, lambda past: first_true(past, expression))}
 
-    def next(self, call: "Call") -> Any:
+    def next(self, call: Call) -> Any:
         """The next record of a kind."""
         seq, by = call.number("from", 0), call.required("by")
         direction = call.number("dir", 1, least=-1, most=1)
         return {"seq": self.sessions.ask(call.session_id, lambda past: next_record(past, seq, direction, by))}
 
-    def strip(self, call: "Call") -> Any:
+    def strip(self, call: Call) -> Any:
         """The minimap."""
         columns = call.number("columns", 240, least=1, most=charts.MOST_COLUMNS)
         return self.sessions.ask(call.session_id, lambda past: charts.minimap(past, columns))
 
-    def charts(self, call: "Call") -> Any:
+    def charts(self, call: Call) -> Any:
         """Activity, latency, usage, errors."""
         return self.sessions.ask(call.session_id, charts.charts)
 
-    def seen(self, call: "Call") -> Any:
+    def seen(self, call: Call) -> Any:
         """What the model saw."""
         seq = call.seq
         return self.sessions.ask(call.session_id, lambda past: seen_at(past, _existing(past, seq)), until=seq)
 
-    def verify(self, call: "Call") -> Any:
+    def verify(self, call: Call) -> Any:
         """Whether it is whole."""
         return verdict(self.store, call.session_id)
 
-    def attachment(self, call: "Call") -> Response:
+    def attachment(self, call: Call) -> Response:
         """What is attached somewhere."""
         data, kind = attachment(self.store, call.part("digest"))
         if kind == OTHER:
             return _file(data, call.part("digest"))
         return Response(data, media_type=kind)
 
-    def write(self, call: "Call") -> Any:
+    def write(self, call: Call) -> Any:
         """Fork, rewind or erase."""
         if not self.shown.allow_write:
             raise Problem(
@@ -238,75 +233,6 @@ class Api:
             raise Problem(403, "NotAsked", f"a write needs the header {_WRITE_HEADER}: yes")
         deed = call.request.url.path.rpartition("/")[2]
         return done(self.store, call.session_id, deed, call.body)
-
-
-@dataclass
-class Call:
-    """A call: the parts of its path, and what it asks for. Raises Problem, InvalidNameError."""
-
-    request: Request
-    body: bytes = b""
-
-    @property
-    def session_id(self) -> str:
-        """The session that it is about."""
-        return check_session_id(self.part("id"))
-
-    @property
-    def seq(self) -> int:
-        """The record, or the version, that it is about."""
-        return _number("the number of a record", self.part("seq"), 0, _LARGEST)
-
-    def part(self, name: str) -> str:
-        """A part of its path, decoded."""
-        try:
-            return unquote_to_bytes(self.request.path_params[name]).decode()
-        except UnicodeDecodeError:
-            raise bad_input("the address is not valid Unicode") from None
-
-    def text(self, name: str) -> str | None:
-        """A text that it names; None where it names none."""
-        found = self.request.query_params.get(name) or None
-        if found is not None and len(found) > _MOST_TEXT:
-            raise bad_input(f"`{name}` is over {_MOST_TEXT:,} characters long")
-        return found
-
-    def required(self, name: str) -> str:
-        """A text that it must name."""
-        found = self.text(name)
-        if found is None:
-            raise bad_input(f"`{name}` is missing")
-        return found
-
-    def number(self, name: str, default: int | None = None, *, least: int = 0, most: int = _LARGEST) -> int:
-        """A number that it names."""
-        found = self.text(name)
-        if found is None:
-            if default is None:
-                raise bad_input(f"`{name}` is missing")
-            return default
-        return _number(f"`{name}`", found, least, most)
-
-    def moment(self, name: str) -> datetime | None:
-        """A time that it names, with an offset."""
-        found = self.text(name)
-        if found is None:
-            return None
-        try:
-            moment = datetime.fromisoformat(found.upper())
-            if moment.tzinfo is not None:
-                return moment.astimezone(UTC)
-        except (ValueError, OverflowError):
-            pass
-        raise bad_input(f"`{name}` is a time like 2026-11-22T12:00Z, not {found!r:.100}")
-
-    def address(self, name: str) -> tuple[str, int | None]:
-        """A session and a version of it, None for the last."""
-        found = self.required(name)
-        address = _ADDRESS.fullmatch(found)
-        if address is None:
-            return check_session_id(found), None
-        return check_session_id(address["id"]), int(address["version"])
 
 
 def application(shown: Shown, access: Access, hosts: frozenset[str]) -> tuple[ASGIApp, Api]:
@@ -326,7 +252,7 @@ def application(shown: Shown, access: Access, hosts: frozenset[str]) -> tuple[AS
         try:
             call = Call(request)
             session_id = call.session_id
-            after = _after(request, call.number("after", 0))
+            after = call.after()
             await live.in_thread(api.sessions.past, session_id)
         except Exception as error:
             return _explained(error, api)
@@ -443,19 +369,6 @@ def _record(past: Past, seq: int) -> int:
 def _existing(past: Past, version: int) -> int:
     """A version that it has reached; 0 is the nothing before the first. Raises SessionNotFoundError."""
     return version and _record(past, version)
-
-
-def _after(request: Request, after: int) -> int:
-    """Where a page goes on: behind the last event that it saw."""
-    seen = request.headers.get("last-event-id", "")
-    return int(seen) if re.fullmatch(r"\d{1,15}", seen) else after
-
-
-def _number(name: str, text: str, least: int, most: int) -> int:
-    if not re.fullmatch(r"-?[0-9]{1,16}", text) or not least <= int(text) <= most:
-        bounds = f"from {least} to {most}" if most < _LARGEST else f"from {least} on"
-        raise bad_input(f"{name} is a number {bounds}, not {text!r:.100}")
-    return int(text)
 
 
 def _version() -> str:
