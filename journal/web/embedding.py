@@ -85,12 +85,11 @@ def _write_page(
     progress: Callable[[str, int, int], None] | None,
 ) -> Embedded:
     done = Embedded(past.version, damage=past.damage)
-    firsts = range(1, past.version + 1, PIECE)
     pieces = []
-    for first in firsts:
+    for first, last in _bounds(past):
         if progress is not None:
             progress(past.session_id, first - 1, past.version)
-        pieces.append(_piece(past, first, min(first + PIECE - 1, past.version), redaction, done.hidden))
+        pieces.append(_piece(past, first, last, redaction, done.hidden))
     before, between, behind = _around()
     write(before + b'\n<script type="application/json" id="journal">')
     write(_in_script(_header(store, past, redaction, done.hidden)) + b"</script>\n")
@@ -123,12 +122,14 @@ def _header(
         "hidden": dict(hidden),
         "head": past.head if redaction is None else None,
         "first_chain": first_chain(past.session_id).decode() if redaction is None else None,
-        "chunks": [
-            {"first": first, "last": min(first + PIECE - 1, past.version)}
-            for first in range(1, past.version + 1, PIECE)
-        ],
+        "chunks": [{"first": first, "last": last} for first, last in _bounds(past)],
         "generated_at": moment_text(utc_now()),
     }
+
+
+def _bounds(past: Past) -> list[tuple[int, int]]:
+    """The first and the last record of each piece."""
+    return [(first, min(first + PIECE - 1, past.version)) for first in range(1, past.version + 1, PIECE)]
 
 
 def _piece(past: Past, first: int, last: int, redaction: Redaction | None, hidden: Counter[str]) -> bytes:
