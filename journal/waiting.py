@@ -1,0 +1,289 @@
+"""Waiting for a coroutine in code that has no `await`: the engine is written once, and its backends are async.
+
+`AtOnce`: the coroutine never waits. `LoopThread`: an event loop of its own, in a thread. `NativeLoop`: the
+caller's loop, which goes on meanwhile: the code runs in a greenlet, and what waits is the task that it belongs
+to. Locks that are held meanwhile must let that loop go on, too; so who waits makes the locks.
+"""
+
+import asyncio
+import contextlib
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+class Lock(Protocol):
+    """A lock that its owner may take again, as threading.RLock."""
+
+    def acquire(self, blocking: bool = True) -> bool:
+        """Take it; False where it is taken, and one would have to wait."""
+        ...
+
+    def release(self) -> None:
+        """Give it back."""
+        ...
+
+    def __enter__(self) -> Any: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Events(Protocol[T]):
+    """What somebody tells, from any thread, and somebody else waits for."""
+
+    def put(self, event: T) -> None:
+        """Tell it. Never waits."""
+
+    def get(self, seconds: float) -> T | None:
+        """The next one; None where none comes in so many seconds."""
+
+
+class Waiting(Protocol):
+    """How the engine waits for its backend."""
+
+    def wait(self, work: Coroutine[Any, Any, T]) -> T:
+        """What the coroutine returns, or raises."""
+
+    def lock(self) -> Lock:
+        """A lock that may be held while somebody waits."""
+
+    def events(self) -> Events[Any]:
+        """A queue of events."""
+
+    def close(self) -> None:
+        """Nobody waits any more."""
+
+
+class _QueuedEvents(Generic[T]):
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[T] = queue.SimpleQueue()
+        self.put = self._queue.put
+
+    def get(self, seconds: float) -> T | None:
+        try:
+            return self._queue.get(timeout=seconds)
+        except queue.Empty:
+            return None
+
+
+class AtOnce:
+    """For backends whose coroutines never wait."""
+
+    def wait(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run it to its end."""
+        try:
+            work.send(None)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        work.close()
+        raise RuntimeError("this backend's coroutines wait for something; they need an event loop")
+
+    def lock(self) -> Lock:
+        """One for threads."""
+        return threading.RLock()
+
+    def events(self) -> Events[Any]:
+        """One for threads."""
+        return _QueuedEvents()
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+class LoopThread:
+    """An event loop in a thread of its own; any number of threads may wait for it."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="journal-loop", daemon=True)
+        self._thread.start()
+
+    def wait(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run it in the loop."""
+        return _wait_in_thread(work, self._loop)
+
+    def lock(self) -> Lock:
+        """One for threads."""
+        return threading.RLock()
+
+    def events(self) -> Events[Any]:
+        """One for threads."""
+        return _QueuedEvents()
+
+    def close(self) -> None:
+        """End the loop, and its thread."""
+        if self._loop.is_closed():
+            return
+        if self._thread.is_alive():
+            self.wait(_end_tasks())
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+        self._loop.close()
+
+
+def _wait_in_thread(work: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> T:
+    future = asyncio.run_coroutine_threadsafe(work, loop)
+    try:
+        return future.result()
+    except BaseException:
+        future.cancel()  # whoever waited was interrupted
+        raise
+
+
+async def _end_tasks() -> None:
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in rest:
+        task.cancel()
+    await asyncio.gather(*rest, return_exceptions=True)
+
+
+class NativeLoop:
+    """The loop that runs now. `run` is how its tasks call the engine; its other threads may wait, too."""
+
+    def __init__(self) -> None:
+        import greenlet  # an extra: only stores on many machines need it
+
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self.current = greenlet.getcurrent
+        self._greenlet = greenlet.greenlet
+        self._callers: set[object] = set()  # the greenlets that run the engine
+
+    async def run(self, call: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+        """What the call returns. Whatever it waits for, this task awaits."""
+        caller = self._greenlet(lambda: call(*arguments, **options))
+        self._callers.add(caller)
+        try:
+            answer = caller.switch()
+            while not caller.dead:
+                try:
+                    found = await answer
+                except BaseException as error:
+                    answer = caller.throw(error)
+                else:
+                    answer = caller.switch(found)
+            result: T = answer
+            return result
+        finally:
+            self._callers.discard(caller)
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether the code that runs now may wait: the loop itself may not."""
+        return threading.get_ident() != self._thread or self.current() in self._callers
+
+    def wait(self, work: Coroutine[Any, Any, T]) -> T:
+        """Let the task that this code belongs to await it; from another thread, run it in the loop."""
+        if threading.get_ident() != self._thread:
+            return _wait_in_thread(work, self._loop)
+        caller = self.current()
+        if caller not in self._callers or caller.parent is None:
+            work.close()
+            raise RuntimeError("this would stop the event loop: use the `await` of an AsyncStateStore")
+        found: T = caller.parent.switch(work)
+        return found
+
+    def lock(self) -> Lock:
+        """One for greenlets and threads."""
+        return _TaskLock(self)
+
+    def events(self) -> Events[Any]:
+        """One for greenlets and threads."""
+        return _LoopEvents(self, self._loop)
+
+    def close(self) -> None:
+        """The loop is the caller's."""
+
+
+class _TaskLock:
+    """Each greenlet is an owner, and each thread; who waits in the loop lets the loop go on."""
+
+    __slots__ = ("_depth", "_mutex", "_native", "_owner", "_waiting")
+
+    def __init__(self, native: NativeLoop) -> None:
+        self._native = native
+        self._mutex = threading.Lock()  # never held while anybody waits
+        self._owner: object = None
+        self._depth = 0
+        self._waiting: deque[tuple[object, Future[None]]] = deque()
+
+    def acquire(self, blocking: bool = True) -> bool:
+        me = self._native.current()
+        with self._mutex:
+            if self._owner is None or self._owner is me:
+                self._owner = me
+                self._depth += 1
+                return True
+            if not blocking:
+                return False
+            turn: Future[None] = Future()
+            self._waiting.append((me, turn))
+        try:
+            self._native.wait(_result_of(turn))
+        except BaseException:
+            self._give_up(me, turn)
+            raise
+        return True
+
+    def _give_up(self, me: object, turn: "Future[None]") -> None:
+        """Whoever waited was cancelled: it may have become the owner this very moment."""
+        with self._mutex:
+            with contextlib.suppress(ValueError):
+                self._waiting.remove((me, turn))
+                return
+        self.release()
+
+    def release(self) -> None:
+        with self._mutex:
+            self._depth -= 1
+            if self._depth:
+                return
+            self._owner = None
+            if not self._waiting:
+                return
+            self._owner, turn = self._waiting.popleft()
+            self._depth = 1
+        turn.set_result(None)
+
+    def __enter__(self) -> Self:
+        self.acquire()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+async def _result_of(turn: "Future[None]") -> None:
+    await asyncio.shield(asyncio.wrap_future(turn))
+
+
+class _LoopEvents(Generic[T]):
+    def __init__(self, native: NativeLoop, loop: asyncio.AbstractEventLoop) -> None:
+        self._native, self._loop = native, loop
+        self._queue: asyncio.Queue[T] = asyncio.Queue()
+
+    def put(self, event: T) -> None:
+        self._loop.call_soon_threadsafe(self._queue.put_nowait, event)
+
+    def get(self, seconds: float) -> T | None:
+        return self._native.wait(self._next(seconds))
+
+    async def _next(self, seconds: float) -> T | None:
+        if not self._queue.empty():
+            return self._queue.get_nowait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                return await self._queue.get()
+        return None
