@@ -16,6 +16,7 @@ from typing import Any, Final, Generic, Literal, ParamSpec, Self, TypeVar, overl
 from journal.attachments import ATTACH_OVER_BYTES
 from journal.catalog import SessionPage
 from journal.commits import Commits
+from journal.connecting import folder_of
 from journal.diagnosis import Diagnosis
 from journal.erase import Erasure
 from journal.follow import Checkpoints, OnError
@@ -24,6 +25,7 @@ from journal.kept import Kept
 from journal.live import AsyncLiveSession, OnUnknown
 from journal.live.replay import Agent, Replayed
 from journal.note import SigningKey
+from journal.opening import open_replica_natively
 from journal.retention import Pruned
 from journal.seal import Seal
 from journal.search import SearchPage
@@ -31,6 +33,7 @@ from journal.store import StateStore, as_changes
 from journal.tombstones import Tombstone
 from journal.trail import Followed
 from journal.verify import Report
+from journal.waiting import NativeLoop
 from projections.comparison import Comparison
 from projections.document import Json
 from projections.events import Change, Event, Record
@@ -66,7 +69,7 @@ class AsyncStateStore:
         redact: Redaction | None = None,
         attach_over_bytes: int = ATTACH_OVER_BYTES,
     ) -> None:
-        self._store = StateStore(
+        store = StateStore(
             base_path,
             durability=durability,
             actor=actor,
@@ -75,13 +78,62 @@ class AsyncStateStore:
             redact=redact,
             attach_over_bytes=attach_over_bytes,
         )
+        self._begin(store, None)
+
+    @classmethod
+    async def connect(
+        cls,
+        url: str | os.PathLike[str],
+        *,
+        durability: Literal["disk", "os"] = "disk",
+        actor: str | None = None,
+        redact: Redaction | None = None,
+        attach_over_bytes: int = ATTACH_OVER_BYTES,
+        timeout: float = 30.0,
+        **options: Any,
+    ) -> Self:
+        """As StateStore.connect.
+
+        On NATS, what is about one session, a document or an attachment is awaited in the loop of the caller,
+        without a thread; what goes through all sessions has one.
+        """
+        self = cls.__new__(cls)
+        if folder_of(url) is not None:
+            store = await asyncio.to_thread(
+                StateStore.connect,
+                url,
+                durability=durability,
+                actor=actor,
+                redact=redact,
+                attach_over_bytes=attach_over_bytes,
+                **options,
+            )
+            self._begin(store, None)
+        else:
+            replica, native = await open_replica_natively(os.fspath(url), durability, timeout, options)
+            store = StateStore._on(replica, durability, actor, redact, attach_over_bytes)
+            self._begin(store, native)
+        return self
+
+    def _begin(self, store: StateStore, native: NativeLoop | None) -> None:
+        self._store, self._native = store, native
         self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="journal")
-        self._commits = Commits(self._store._handles, self._threads)
+        self._commits = Commits(store._handles, self._threads, native)
 
     @property
     def base_path(self) -> str:
         """As StateStore.base_path."""
         return self._store.base_path
+
+    @property
+    def name(self) -> str:
+        """As StateStore.name."""
+        return self._store.name
+
+    @property
+    def promise(self) -> str:
+        """As StateStore.promise."""
+        return self._store.promise
 
     @property
     def actor(self) -> str | None:
@@ -107,19 +159,19 @@ class AsyncStateStore:
 
     async def load_session(self, session_id: str, *, at: int | datetime | None = None) -> Session | None:
         """As StateStore.load_session."""
-        return await self._in_thread(self._store.load_session, session_id, at=at)
+        return await self._soon(self._store.load_session, session_id, at=at)
 
     async def update_session_with(self, session_id: str, change: Callable[[Session], object]) -> int:
         """As StateStore.update_session_with; `change` runs in a worker thread."""
-        return await self._in_thread(self._store.update_session_with, session_id, change)
+        return await self._soon(self._store.update_session_with, session_id, change)
 
     async def update_session(self, session: Session) -> int:
         """As StateStore.update_session."""
-        return await self._in_thread(self._store.update_session, session)
+        return await self._soon(self._store.update_session, session)
 
     async def get_or_create_session(self, user_id: str, session_id: str | None = None) -> Session:
         """As StateStore.get_or_create_session."""
-        return await self._in_thread(self._store.get_or_create_session, user_id, session_id)
+        return await self._soon(self._store.get_or_create_session, user_id, session_id)
 
     def open_session(
         self, session_id: str, *, user_id: str | None = None, on_unknown: OnUnknown = "ask"
@@ -138,7 +190,7 @@ class AsyncStateStore:
 
     async def delete_session(self, session_id: str, *, why: str | None = None) -> bool:
         """As StateStore.delete_session."""
-        return await self._in_thread(self._store.delete_session, session_id, why=why)
+        return await self._soon(self._store.delete_session, session_id, why=why)
 
     async def prune(
         self,
@@ -228,6 +280,14 @@ class AsyncStateStore:
         """
         stopped = threading.Event()
         lists = self._store._follow(session_id, after, timeout, on_error, stopped.is_set)
+        if self._native is not None:
+            try:
+                while some := await self._native.run(next, lists, None):
+                    for record in some:
+                        yield record
+            finally:
+                await self._native.run(lists.close)
+            return
         thread = ThreadPoolExecutor(1, thread_name_prefix="journal-follow")
         loop = asyncio.get_running_loop()
         try:
@@ -262,7 +322,7 @@ class AsyncStateStore:
 
     async def rewind(self, session_id: str, to: int | datetime, *, expected_version: int = ANY) -> int:
         """As StateStore.rewind."""
-        return await self._in_thread(self._store.rewind, session_id, to, expected_version=expected_version)
+        return await self._soon(self._store.rewind, session_id, to, expected_version=expected_version)
 
     async def erase(
         self,
@@ -339,23 +399,23 @@ class AsyncStateStore:
 
     async def attach(self, data: bytes, media_type: str = "application/octet-stream") -> Json:
         """As StateStore.attach."""
-        return await self._in_thread(self._store.attach, data, media_type)
+        return await self._soon(self._store.attach, data, media_type)
 
     async def attachment(self, reference: Json) -> bytes:
         """As StateStore.attachment."""
-        return await self._in_thread(self._store.attachment, reference)
+        return await self._soon(self._store.attachment, reference)
 
     async def save_markdown(self, category: str, name: str, text: str) -> None:
         """As StateStore.save_markdown."""
-        await self._in_thread(self._store.save_markdown, category, name, text)
+        await self._soon(self._store.save_markdown, category, name, text)
 
     async def load_markdown(self, category: str, name: str) -> str | None:
         """As StateStore.load_markdown."""
-        return await self._in_thread(self._store.load_markdown, category, name)
+        return await self._soon(self._store.load_markdown, category, name)
 
     async def save_json(self, category: str, name: str, value: object) -> None:
         """As StateStore.save_json."""
-        await self._in_thread(self._store.save_json, category, name, value)
+        await self._soon(self._store.save_json, category, name, value)
 
     @overload
     async def load_json(self, category: str, name: str, *, type: None = None) -> Json: ...
@@ -363,7 +423,7 @@ class AsyncStateStore:
     async def load_json(self, category: str, name: str, *, type: type[T]) -> T | None: ...
     async def load_json(self, category: str, name: str, *, type: Any = None) -> Any:
         """As StateStore.load_json."""
-        return await self._in_thread(self._store.load_json, category, name, type=type)
+        return await self._soon(self._store.load_json, category, name, type=type)
 
     async def list_category(self, category: str) -> list[str]:
         """As StateStore.list_category."""
@@ -371,11 +431,16 @@ class AsyncStateStore:
 
     async def delete_file(self, category: str, name: str) -> bool:
         """As StateStore.delete_file."""
-        return await self._in_thread(self._store.delete_file, category, name)
+        return await self._soon(self._store.delete_file, category, name)
 
     async def close(self) -> None:
         """As StateStore.close; saves that are under way are finished first."""
-        await asyncio.to_thread(self._close)
+        if self._native is None:
+            await asyncio.to_thread(self._close)
+            return
+        await self._commits.finish()
+        await asyncio.to_thread(self._threads.shutdown)
+        await self._native.run(self._store.close)
 
     def _close(self) -> None:
         self._commits.close()
@@ -396,6 +461,13 @@ class AsyncStateStore:
                 raise error
         finally:
             await self._in_thread(values.close)  # type: ignore[attr-defined]
+
+    async def _soon(self, call: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+        """As `_in_thread`, of what takes little time but for waiting for the backend: that is awaited."""
+        if self._native is None:
+            return await self._in_thread(call, *arguments, **options)
+        self._store._handles.check_usable()
+        return await self._native.run(call, *arguments, **options)
 
     async def _in_thread(self, call: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
         """As asyncio.to_thread, in threads of the store's own: asyncio has few, and others block them."""

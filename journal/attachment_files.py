@@ -143,6 +143,7 @@ class AttachmentFiles:
 
     def entries(self) -> Iterator[Entry]:
         """The files of all attachments that are kept."""
+        self._disk.refresh(f"{self._folder}/")
         for folder in self.folders():
             yield from (each for each in self._disk.entries(folder) if _DIGEST.fullmatch(each.name))
 

@@ -107,6 +107,8 @@ class Attachments(AttachmentFiles):
         `without`: what does not count, see `unreferred`. Waits for whoever is adding one. Raises JournalError
         where it cannot tell, or not remove.
         """
+        for each in digests:
+            self._disk.refresh(self.path(each))
         there = {each for each in digests if self._disk.status(self.path(each)) is not None}
         if not there:
             return set()

@@ -4,7 +4,7 @@ A folder needs none of it: there the engine works on the files themselves. Every
 `Replica`, a folder that is kept in step with a backend, and knows no more of it than stands here.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
@@ -131,20 +131,22 @@ class Promise:
 
 
 class Backend(Protocol):
-    """Journals and files that several stores share.
+    """Journals and files that several stores share."""
 
-    wait_seconds  after so long without an answer, an outcome is unclear
-    """
+    @property
+    def name(self) -> str:
+        """Its URL, without secrets."""
 
-    name: str
-    journals: Journals
-    files: Files
+    @property
+    def journals(self) -> Journals:
+        """Every session's journal."""
+
+    @property
+    def files(self) -> Files:
+        """Everything else."""
 
     async def open(self) -> Promise:
         """Connect, see that all that is needed is there, and say what is promised. Raises Unreachable."""
 
     async def close(self) -> None:
         """Let go of it; what was acknowledged stays."""
-
-
-Connect: TypeAlias = Callable[[], Awaitable[Backend]]

@@ -196,7 +196,8 @@ class Catalog:
 
     def _refresh(self, database: sqlite3.Connection) -> None:
         folder = self._layout.sessions
-        with Transaction(database):
+        self._disk.refresh(folder)
+        with self._disk.settled, Transaction(database):
             # A catalog in memory is this process's alone: it must not take the marks from the others.
             taken = self._marks.take() if self._file.is_shared else Taken(set(), [], True)
             stale = {each: self._file_of(each) for each in taken.session_ids if is_session_id(each)}

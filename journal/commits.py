@@ -19,6 +19,7 @@ from journal.handle import Handle, lend
 from journal.handles import Handles
 from journal.log import Log
 from journal.shared_file import Busy
+from journal.waiting import NativeLoop
 from projections.session import Session, apply_event
 
 # Syncs that run at once: a file system makes one write of several.
@@ -54,8 +55,12 @@ class Commit:
 class Commits:
     """What the tasks of one store have to save. Its threads start with the first save."""
 
-    def __init__(self, handles: Handles, threads: ThreadPoolExecutor) -> None:
-        self._handles, self._threads = handles, threads
+    def __init__(
+        self, handles: Handles, threads: ThreadPoolExecutor, native: NativeLoop | None = None
+    ) -> None:
+        self._handles, self._threads, self._native = handles, threads, native
+        self._under_way = 0
+        self._is_idle = asyncio.Event() if native else None
         self._queue: deque[Commit | None] = deque()
         self._has_work = threading.Event()
         self._mutex = threading.Lock()
@@ -81,6 +86,8 @@ class Commits:
     async def _commit(
         self, session_id: str, act: Callable[[Handle], int], then: Callable[[bool], None]
     ) -> int:
+        if self._native is not None:
+            return await self._commit_natively(self._native, session_id, act, then)
         try:
             self._handles.check_usable()  # after a fork there is no thread that would do it
             commit = Commit(session_id, act, then)
@@ -89,6 +96,31 @@ class Commits:
             then(False)
             raise
         return await commit.future
+
+    async def _commit_natively(
+        self, native: NativeLoop, session_id: str, act: Callable[[Handle], int], then: Callable[[bool], None]
+    ) -> int:
+        """The backend takes many at once: each save waits for its own answer, and no thread is needed."""
+        is_saved = False
+        self._under_way += 1
+        try:
+            if self._is_closed:
+                raise JournalClosedError("this store is closed")
+            self._handles.check_usable()
+            result = await native.run(act, self._handles.of(session_id))
+            is_saved = True
+            return result
+        finally:
+            then(is_saved)
+            self._under_way -= 1
+            if self._is_closed and not self._under_way and self._is_idle is not None:
+                self._is_idle.set()
+
+    async def finish(self) -> None:
+        """As `close`, of native ones."""
+        self.let_go()
+        if self._under_way and self._is_idle is not None:
+            await self._is_idle.wait()
 
     def _take(self, commit: Commit) -> None:
         with self._mutex:

@@ -89,6 +89,7 @@ class Documents:
         folder = self._layout.category(category)
         try:
             disks.check_folders(self._disk, self._layout.base, folder)
+            self._disk.refresh(f"{folder}/")
             for entry in self._disk.entries(folder):
                 disks.sweep_if_stale(self._disk, entry)
                 stem, ending = os.path.splitext(entry.name)
@@ -127,6 +128,7 @@ class Documents:
     def _read(self, category: str, name: str, ending: str) -> tuple[str, bytes | None]:
         path = self._path(category, name, ending)
         try:
+            self._disk.refresh(path)
             return path, disks.read_file(self._disk, path)
         except OSError as error:
             raise _refused(path, error) from error

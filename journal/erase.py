@@ -25,6 +25,7 @@ from journal.event_json import event_type
 from journal.folded import Setting
 from journal.foreign import is_foreign
 from journal.handle import Handle
+from journal.overtaking import until_current
 from journal.reader import Reader, beginning
 from journal.rechain import without_content
 from journal.record import Pending, decode_record, encode_batch, prepare
@@ -86,6 +87,7 @@ def content_versions(handle: Handle) -> list[int]:
     return [record.seq for record in _records(handle) if why_kept(record.event) is None]
 
 
+@until_current
 def erase(
     setting: Setting,
     session_id: str,

@@ -146,6 +146,16 @@ class DurabilityError(JournalError):
         self.outcome_unknown = outcome_unknown
 
 
+class UnreachableError(JournalError):
+    """A store on other machines does not answer, or refuses. What was to be written was not."""
+
+    def __init__(self, store: str, reason: str, *, was_writing: bool = False) -> None:
+        nothing = "; nothing was written" if was_writing else ""
+        super().__init__(f"{store}: {reason}{nothing}")
+        self.store = store
+        self.reason = reason
+
+
 class UnsafePathError(JournalError, OSError):
     """Something that is no plain file or folder of the store's own stands in the place of one.
 

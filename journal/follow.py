@@ -37,10 +37,13 @@ def follow(
     is_over: Callable[[], bool],
 ) -> Generator[list[Followed], None, None]:
     """As StateStore.follow, with a list for what was there at a time. Ends when it `is_over`."""
-    trails = _All(disk, layout, after) if session_id is None else _One(disk, layout, session_id, after)
+    here = disk.unrefreshed  # the changes that are told are there already
+    trails = _All(here, layout, after) if session_id is None else _One(here, layout, session_id, after)
     names: Names | None = None
     idle_since = time.monotonic()
-    with contextlib.closing(changes(disk, layout.sessions, is_over)) as changed:
+    with contextlib.closing(changes(disk, layout.sessions, is_over, session_id=session_id)) as changed:
+        if here is not disk:
+            next(changed, None)  # now it is all here
         while True:
             check_usable()
             trails.touch(names)

@@ -13,6 +13,7 @@ from journal.folded import Setting
 from journal.handle import Handle
 from journal.history import read_record
 from journal.log import Log
+from journal.overtaking import until_current
 from journal.reader import beginning
 from journal.rechain import chain_of, rechained, records_to_come
 from journal.record import Pending, decode_record, encode_batch, prepare
@@ -32,6 +33,7 @@ class _Origin(NamedTuple):
     record_id: str = ""
 
 
+@until_current
 def fork(
     setting: Setting, source_id: str, version: int | None, new_id: str, *, by: str | None, cause: str | None
 ) -> Session:

@@ -2,7 +2,6 @@
 
 import os
 import random
-import time
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
@@ -24,6 +23,7 @@ from journal.errors import (
 from journal.folded import FoldedLog
 from journal.hiding import hide, hide_in
 from journal.history import begun_by
+from journal.overtaking import until_current
 from journal.quarantine import keep
 from journal.reader import Reader, TornTail, beginning
 from journal.record import Pending, decode_record, prepare
@@ -43,6 +43,7 @@ ANY: Final = -1
 class Handle(FoldedLog):
     """The writing half. Every method takes the session's lock, catches up, checks, and only then writes."""
 
+    @until_current
     def append(
         self,
         changes: Sequence[Change],
@@ -85,6 +86,7 @@ class Handle(FoldedLog):
             self._fold(state, changes)
             return self._write(state, batch)
 
+    @until_current
     def save(
         self,
         session: Session,
@@ -188,11 +190,12 @@ class Handle(FoldedLog):
             except VersionConflictError as conflict:
                 if conflict.session_id != self.session_id or conflict.expected != lent.version:
                     raise  # of another session that `change` touched
-                time.sleep(random.uniform(0, pause))
+                self.log.disk.pause(random.uniform(0, pause))
                 pause = min(pause * 2, 0.05)
             finally:
                 lent._unsaved = None
 
+    @until_current
     def rewind(self, to: int, expected: int, *, by: str | None = None, cause: str | None = None) -> int:
         """Make the session again what it was at a version. See StateStore.rewind."""
         log = self.log
@@ -225,6 +228,7 @@ class Handle(FoldedLog):
                 break
         return state
 
+    @until_current
     def delete(self, *, by: str | None, why: str | None, expected: SessionSummary | None = None) -> bool:
         """Remove the journal and the snapshot, and leave a tombstone. See StateStore.delete_session.
 

@@ -38,8 +38,8 @@ class Log(SharedFile):
     """
 
     def __init__(self, disk: Disk, path: str, session_id: str, *, durable: bool) -> None:
-        super().__init__()
-        self.disk, self.path, self.session_id, self.durable = disk, path, session_id, durable
+        super().__init__(disk)
+        self.path, self.session_id, self.durable = path, session_id, durable
         self._path = os.fsencode(path)  # for the one call of every save that takes a path
         self.version, self.chain, self.offset = beginning(session_id)
         self.incarnation = 0
@@ -69,6 +69,7 @@ class Log(SharedFile):
     def look(self) -> bool:
         """Look at the file again, without a lock; True if it is where `position` says, to the byte."""
         self._check_alive()
+        self.disk.refresh(self.path)
         status = self.disk.status(self.path)
         if status is None:
             self._check_folder()
@@ -197,7 +198,7 @@ class Log(SharedFile):
             # Behind what may be lost nothing may stand: a crash would leave a gap, and that is damage.
             self.sync()
         try:
-            if (written := self.disk.write(fd, data)) != len(data):
+            if (written := self.disk.append(fd, data, offset)) != len(data):
                 disks.write_whole(self.disk, fd, data[written:])
         except OSError as error:
             self._undo(offset, error)

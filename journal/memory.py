@@ -1,6 +1,6 @@
-"""A store in memory, for tests: `memory:NAME`. Several stores of one process may share it, as many machines do.
+"""A store in memory, for tests: `memory:NAME`. Several stores of one process share it, as many machines do.
 
-It promises nothing: with the process it is gone.
+With the process it is gone.
 """
 
 import threading

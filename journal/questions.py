@@ -113,10 +113,19 @@ class Questions:
     def _each(
         self, question: str, session_ids: Iterable[str], here: Callable[[str], Answer], kind: Any
     ) -> Iterator[tuple[str, Answer]]:
-        if type(self._disk) is not Disk:  # a simulated one is in this process alone
-            return ((each, here(each)) for each in session_ids)
+        if type(self._disk) is not Disk:  # a simulated one is in this process alone, and so is a connection
+            return self._each_here(session_ids, here)
         sizes = {each: self._size_of(each) for each in session_ids}
         return ask_each(self._layout.base, question, sizes, here, kind)
+
+    def _each_here(
+        self, session_ids: Iterable[str], here: Callable[[str], Answer]
+    ) -> Iterator[tuple[str, Answer]]:
+        self._disk.refresh(self._layout.sessions)
+        for each in session_ids:
+            with self._disk.settled:
+                answer = here(each)
+            yield each, answer
 
     def _size_of(self, session_id: str) -> int:
         try:

@@ -51,6 +51,8 @@ def references_of(disk: Disk, path: str, without: Collection[int] = ()) -> set[s
 
 def referring_files(disk: Disk, layout: Layout) -> Iterator[str]:
     """Every file of a store in which a reference may stand."""
+    disk.refresh(layout.sessions)
+    disk.refresh(f"{layout.quarantine}/")
     for entry in disk.entries(layout.sessions):
         if entry.name.endswith((JOURNAL_ENDING, SNAPSHOT_ENDING)):
             yield entry.path

@@ -12,6 +12,7 @@ from journal.examination import Found, Wishes, examine
 from journal.folded import Setting
 from journal.handle import ANY, Handle
 from journal.log import Log
+from journal.overtaking import until_current
 from journal.pieces import as_pending, header_of
 from journal.quarantine import keep
 from journal.reader import TornTail
@@ -43,6 +44,7 @@ def repair(setting: Setting, session_id: str, wishes: Wishes, *, by: str | None 
     return done
 
 
+@until_current
 def _mend_next(setting: Setting, session_id: str, wishes: Wishes, by: str | None) -> str | None:
     """Mend one thing, looked at anew under the lock: another process may have been first."""
     handle = Handle(setting, session_id)

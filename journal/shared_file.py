@@ -1,7 +1,6 @@
 """Sharing a file: between the threads of a process by a mutex, between processes by the file's own lock."""
 
 import contextlib
-import threading
 from abc import ABC, abstractmethod
 from types import TracebackType
 
@@ -21,8 +20,9 @@ class SharedFile(ABC):
     fd: int | None
     _is_new: bool  # the file was created here, and nothing was written yet
 
-    def __init__(self) -> None:
-        self.mutex = threading.RLock()
+    def __init__(self, disk: Disk) -> None:
+        self.disk = disk
+        self.mutex = disk.new_lock()
         self.using = _Using(self)
         self.exclusive = _Exclusive(self, create=True)
         self.existing = _Exclusive(self, create=False)

@@ -15,6 +15,7 @@ from journal import disk as disks
 from journal.acting import Acting
 from journal.attachments import ATTACH_OVER_BYTES, Attachments
 from journal.catalog import Catalog, SessionPage
+from journal.connecting import folder_of, refuse_options
 from journal.diagnosis import Diagnosis, diagnose
 from journal.disk import Disk
 from journal.documents import Documents
@@ -47,9 +48,11 @@ from journal.marks import Marks
 from journal.mounts import refuse_network
 from journal.names import SESSIONS, check_session_id
 from journal.note import SigningKey
+from journal.opening import open_replica
 from journal.proof import prove
 from journal.questions import Questions
 from journal.repair import repair
+from journal.replica import Replica
 from journal.retention import Pruned, Retention
 from journal.seal import Scope, Seal
 from journal.sealing import AgainstSeal, seal_sessions
@@ -107,13 +110,99 @@ class StateStore:
             raise ValueError(f"durability is 'disk' or 'os', not {durability!r}")
         if snapshots not in ("auto", "always"):
             raise ValueError(f"snapshots is 'auto' or 'always', not {snapshots!r}")
-        self._acting = Acting(actor)
-        self._durability = durability
-        self._disk = disk = self._new_disk()
-        self._layout = layout = Layout(base_path)
+        disk, layout = self._new_disk(), Layout(base_path)
         if not allow_network:
             refuse_network(disk, layout.base)
-        self._durable = durable = durability == "disk"
+        self._open(
+            disk,
+            layout,
+            durability=durability,
+            durable=durability == "disk",
+            actor=actor,
+            snapshots=snapshots,
+            redact=redact,
+            attach_over_bytes=attach_over_bytes,
+        )
+
+    @classmethod
+    def connect(
+        cls,
+        url: str | os.PathLike[str],
+        *,
+        durability: Literal["disk", "os"] = "disk",
+        actor: str | None = None,
+        redact: Redaction | None = None,
+        attach_over_bytes: int = ATTACH_OVER_BYTES,
+        timeout: float = 30.0,
+        **options: Any,
+    ) -> Self:
+        """The store at a URL: `nats://host:4222/name`, `tls://…`, `memory:name`, or a folder.
+
+        On NATS, any number of stores on any machines share it; see docs/reference/nats.md for the `options`.
+        What this one looked at is kept in a private folder, which goes when it is closed.
+        `timeout`: after so many seconds without a clear answer, a save ends in a DurabilityError that says
+        that its outcome is unknown; a retry of the same save never doubles it.
+
+        Raises UnreachableError where nobody answers or what answers refuses; DurabilityError where
+        `durability="disk"` is not what the servers promise; MissingExtraError; ValueError for a URL or an
+        option that is none.
+        """
+        if durability not in ("disk", "os"):
+            raise ValueError(f"durability is 'disk' or 'os', not {durability!r}")
+        if (folder := folder_of(url)) is not None:
+            refuse_options(url, options)
+            return cls(
+                folder,
+                durability=durability,
+                actor=actor,
+                redact=redact,
+                attach_over_bytes=attach_over_bytes,
+            )
+        replica = open_replica(os.fspath(url), durability, timeout, options)
+        return cls._on(replica, durability, actor, redact, attach_over_bytes)
+
+    @classmethod
+    def _on(
+        cls,
+        replica: Replica,
+        durability: str,
+        actor: str | None,
+        redact: Redaction | None,
+        attach_over_bytes: int,
+    ) -> Self:
+        """The store that works on a replica, which ends with it."""
+        self = cls.__new__(cls)
+        try:
+            self._open(
+                replica,
+                replica.layout,
+                durability=durability,
+                durable=True,  # what is acknowledged is kept; how well, the backend has promised
+                actor=actor,
+                snapshots="auto",
+                redact=redact,
+                attach_over_bytes=attach_over_bytes,
+            )
+        except BaseException:
+            replica.end()
+            raise
+        return self
+
+    def _open(
+        self,
+        disk: Disk,
+        layout: Layout,
+        *,
+        durability: str,
+        durable: bool,
+        actor: str | None,
+        snapshots: str,
+        redact: Redaction | None,
+        attach_over_bytes: int,
+    ) -> None:
+        self._acting = Acting(actor)
+        self._durability = durability
+        self._disk, self._layout = disk, layout
         self._marks = Marks(disk, layout.internal)
         self._setting = Setting(
             disk=disk,
@@ -142,8 +231,21 @@ class StateStore:
 
     @property
     def base_path(self) -> str:
-        """The folder that holds everything, absolute."""
+        """The folder that holds everything, absolute; of a store on other machines, what it looked at."""
         return self._layout.base
+
+    @property
+    def name(self) -> str:
+        """Where the store is: its folder, or its URL without secrets."""
+        return self._disk.name or self._layout.base
+
+    @property
+    def promise(self) -> str:
+        """What survives what, and on what that rests, in a sentence."""
+        if self._disk.promise:
+            return self._disk.promise
+        survives = "a power cut" if self._durability == "disk" else "the process, and not a power cut"
+        return f"{self._layout.base}: what was acknowledged survives {survives}"
 
     def acting(
         self, *, by: str | None = None, cause: str | None = None
@@ -317,6 +419,7 @@ class StateStore:
         self._handles.check_usable()
         path = self._layout.tombstones
         found = []
+        self._disk.refresh(self._layout.sessions)
         try:
             for each in read_tombstones(self._disk, path):
                 if isinstance(each, int):
@@ -808,6 +911,7 @@ class StateStore:
         self._marks.close()
         self._catalog.close()
         self._search.close()
+        self._disk.end()
 
     def __enter__(self) -> Self:
         return self
@@ -826,9 +930,10 @@ class StateStore:
             handles.close()
         self._catalog.close()
         self._search.close()
+        self._disk.end()
 
     def __repr__(self) -> str:
-        return f"StateStore({self.base_path!r}, durability={self.durability!r})"
+        return f"StateStore({self.name!r}, durability={self.durability!r})"
 
     def _ground(self) -> Ground:
         """For live sessions. Not kept: a store that refers to itself could not tell that nobody closed it."""

@@ -42,6 +42,11 @@ def read_tombstones(disk: Disk, path: str) -> Iterator[Tombstone | int]:
 _decode = msgspec.json.Decoder(Tombstone).decode
 
 
+def id_of(line: bytes) -> str:
+    """The session of which a line is the tombstone."""
+    return _decode(line).id
+
+
 def add_tombstone(disk: Disk, path: str, tombstone: Tombstone, *, durable: bool) -> None:
     """Append a note; on disk when this returns, if durable."""
     disks.make_folders(disk, os.path.dirname(path))

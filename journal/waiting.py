@@ -1,14 +1,15 @@
-"""Waiting for a coroutine in code that has no `await`: the engine is written once, and its backends are async.
+"""Waiting for a coroutine in code that has no `await`: the engine is written once, its backends are async.
 
 `AtOnce`: the coroutine never waits. `LoopThread`: an event loop of its own, in a thread. `NativeLoop`: the
-caller's loop, which goes on meanwhile: the code runs in a greenlet, and what waits is the task that it belongs
-to. Locks that are held meanwhile must let that loop go on, too; so who waits makes the locks.
+caller's loop, which goes on meanwhile: the code runs in a greenlet, and what waits is the task that it is
+of. Locks that are held meanwhile must let that loop go on, too; so who waits makes the locks.
 """
 
 import asyncio
 import contextlib
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
@@ -59,6 +60,12 @@ class Waiting(Protocol):
     def events(self) -> Events[Any]:
         """A queue of events."""
 
+    def pause(self, seconds: float) -> None:
+        """Let time pass."""
+
+    def take(self, attempt: Callable[[int], object], at_once: int) -> None:
+        """Take a lock of the system's: `attempt(0)` waits, `attempt(at_once)` raises BlockingIOError."""
+
     def close(self) -> None:
         """Nobody waits any more."""
 
@@ -75,7 +82,27 @@ class _QueuedEvents(Generic[T]):
             return None
 
 
-class AtOnce:
+class _InThreads:
+    """What is the same wherever threads wait."""
+
+    def lock(self) -> Lock:
+        """One for threads."""
+        return threading.RLock()
+
+    def events(self) -> Events[Any]:
+        """One for threads."""
+        return _QueuedEvents()
+
+    def pause(self, seconds: float) -> None:
+        """Let this thread sleep."""
+        time.sleep(seconds)
+
+    def take(self, attempt: Callable[[int], object], at_once: int) -> None:
+        """Let this thread wait for it."""
+        attempt(0)
+
+
+class AtOnce(_InThreads):
     """For backends whose coroutines never wait."""
 
     def wait(self, work: Coroutine[Any, Any, T]) -> T:
@@ -88,19 +115,11 @@ class AtOnce:
         work.close()
         raise RuntimeError("this backend's coroutines wait for something; they need an event loop")
 
-    def lock(self) -> Lock:
-        """One for threads."""
-        return threading.RLock()
-
-    def events(self) -> Events[Any]:
-        """One for threads."""
-        return _QueuedEvents()
-
     def close(self) -> None:
         """Nothing to close."""
 
 
-class LoopThread:
+class LoopThread(_InThreads):
     """An event loop in a thread of its own; any number of threads may wait for it."""
 
     def __init__(self) -> None:
@@ -111,14 +130,6 @@ class LoopThread:
     def wait(self, work: Coroutine[Any, Any, T]) -> T:
         """Run it in the loop."""
         return _wait_in_thread(work, self._loop)
-
-    def lock(self) -> Lock:
-        """One for threads."""
-        return threading.RLock()
-
-    def events(self) -> Events[Any]:
-        """One for threads."""
-        return _QueuedEvents()
 
     def close(self) -> None:
         """End the loop, and its thread."""
@@ -201,6 +212,21 @@ class NativeLoop:
         """One for greenlets and threads."""
         return _LoopEvents(self, self._loop)
 
+    def pause(self, seconds: float) -> None:
+        """Let the loop go on meanwhile."""
+        self.wait(asyncio.sleep(seconds))
+
+    def take(self, attempt: Callable[[int], object], at_once: int) -> None:
+        """Try again and again where the loop must go on: it is taken by another task only in passing."""
+        if threading.get_ident() != self._thread:
+            attempt(0)
+            return
+        while True:
+            with contextlib.suppress(BlockingIOError):
+                attempt(at_once)
+                return
+            self.pause(0.001)
+
     def close(self) -> None:
         """The loop is the caller's."""
 
@@ -237,10 +263,9 @@ class _TaskLock:
 
     def _give_up(self, me: object, turn: "Future[None]") -> None:
         """Whoever waited was cancelled: it may have become the owner this very moment."""
-        with self._mutex:
-            with contextlib.suppress(ValueError):
-                self._waiting.remove((me, turn))
-                return
+        with self._mutex, contextlib.suppress(ValueError):
+            self._waiting.remove((me, turn))
+            return
         self.release()
 
     def release(self) -> None:

@@ -18,14 +18,23 @@ Names = frozenset[str]
 
 
 def changes(
-    disk: Disk, folder: str, is_over: Callable[[], bool], *, recursive: bool = False
+    disk: Disk,
+    folder: str,
+    is_over: Callable[[], bool],
+    *,
+    recursive: bool = False,
+    session_id: str | None = None,
 ) -> Generator[Names | None, None, None]:
     """The names of the files in a folder that changed, as they do; none at each tick of the clock.
 
-    `recursive`: of those in the folders below, too, as paths from the folder.
+    `recursive`: of those in the folders below, too, as paths from the folder. `session_id`: only this
+    session's need be told.
     None: any may have changed. The watch has only begun, or there is none to be had, for there is no such
     folder yet or the system has no watch left, and this is a tick. Ends when it `is_over`.
     """
+    if (told := disk.told(session_id, is_over)) is not None:
+        yield from told
+        return
     while not is_over():
         with contextlib.suppress(OSError, RuntimeError):  # the ways in which a watch is refused
             yield from _watched(disk, folder, is_over, recursive)

@@ -529,7 +529,7 @@ def test_a_busy_session_does_not_hold_up_the_others(store, monkeypatch):
 def test_what_the_watch_loses_is_found_all_the_same(store, monkeypatch):
     """All files are compared now and then."""
 
-    def deaf(disk, folder, is_over):
+    def deaf(disk, folder, is_over, **_):
         while not is_over():
             time.sleep(0.01)
             yield frozenset()

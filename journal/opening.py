@@ -1,0 +1,66 @@
+"""Opening a store that is elsewhere: a backend, what it promises, and a replica of it."""
+
+import contextlib
+import tempfile
+from typing import Any, Final
+
+from journal.backend import Backend, Promise, Unreachable
+from journal.connecting import backend_of
+from journal.errors import DurabilityError, UnreachableError
+from journal.memory import MemoryBackend
+from journal.replica import Replica
+from journal.waiting import AtOnce, LoopThread, NativeLoop, Waiting
+
+_PREFIX: Final = "journal-"
+
+
+def open_replica(url: str, durability: str, timeout: float, options: dict[str, Any]) -> Replica:
+    """Connect, for threads. Raises as StateStore.connect."""
+    backend = backend_of(url, timeout=timeout, **options)
+    waiting: Waiting = AtOnce() if isinstance(backend, MemoryBackend) else LoopThread()
+    try:
+        try:
+            promise = waiting.wait(backend.open())
+            _check(backend, promise, durability)
+        except BaseException as error:
+            with contextlib.suppress(Exception):
+                waiting.wait(backend.close())
+            _raise_as_ours(backend, error)
+        return _replica(backend, waiting, promise, timeout)
+    except BaseException:
+        waiting.close()
+        raise
+
+
+async def open_replica_natively(
+    url: str, durability: str, timeout: float, options: dict[str, Any]
+) -> tuple[Replica, NativeLoop]:
+    """Connect, for the tasks of the loop that runs now. Raises as StateStore.connect."""
+    backend = backend_of(url, timeout=timeout, **options)
+    try:
+        waiting = NativeLoop()
+        promise = await backend.open()
+        _check(backend, promise, durability)
+    except BaseException as error:
+        with contextlib.suppress(Exception):
+            await backend.close()
+        _raise_as_ours(backend, error)
+    return _replica(backend, waiting, promise, timeout), waiting
+
+
+def _replica(backend: Backend, waiting: Waiting, promise: Promise, timeout: float) -> Replica:
+    folder = tempfile.mkdtemp(prefix=_PREFIX)
+    return Replica(backend, waiting, folder, promise=promise.text, timeout=timeout)
+
+
+def _check(backend: Backend, promise: Promise, durability: str) -> None:
+    if durability == "disk" and promise.survives != "disk":
+        raise DurabilityError(
+            backend.name, f"durability='disk' is not what it promises: {promise.text}", outcome_unknown=False
+        )
+
+
+def _raise_as_ours(backend: Backend, error: BaseException) -> None:
+    if isinstance(error, Unreachable):
+        raise UnreachableError(backend.name, str(error)) from error
+    raise error
