@@ -121,11 +121,17 @@ class Witness:
                 self._problems.append(str(unheard_of))
 
     def check(
-        self, store: StateStore, *, alive: Collection[int] = (), listen: Callable[[], None] = lambda: None
+        self,
+        store: StateStore,
+        *,
+        alive: Collection[int] = (),
+        listen: Callable[[], None] = lambda: None,
+        another: Callable[[], StateStore] | None = None,
     ) -> list[str]:
         """Look at the store; what it breaks of what was acknowledged, in sentences.
 
-        `alive`: the writers that go on meanwhile; `listen` hears what they tell.
+        `alive`: the writers that go on meanwhile; `listen` hears what they tell. `another` opens the store
+        once more, to list it: where it is, unless given.
         """
         # What is acknowledged by now must be there; what is there must have been begun when it was read.
         required = {
@@ -134,7 +140,7 @@ class Witness:
             if session.owner is None or session.owner not in alive
         }
         histories = {each: look(store, each, self._sessions[each].seen) for each in required}
-        problems = list(_check_catalog(store.base_path, histories))
+        problems = list(_check_catalog(another or (lambda: StateStore(store.base_path)), histories))
         listen()
         for session_id, history in histories.items():
             session = self._sessions[session_id]
@@ -193,11 +199,11 @@ class Witness:
                 yield f"{session_id}: {notes[session_id]} tombstones, {session.deletions} deletions"
 
 
-def _check_catalog(folder: str, histories: dict[str, History]) -> Iterator[str]:
+def _check_catalog(another: Callable[[], StateStore], histories: dict[str, History]) -> Iterator[str]:
     """Everything that is there is listed, as it is."""
     try:
         # By a store of its own: no catalog may be open when the next writer is forked.
-        with StateStore(folder) as store:
+        with another() as store:
             page = store.list_sessions()
     except (JournalError, OSError) as error:
         yield f"the list cannot be read: {error!r}"

@@ -102,7 +102,7 @@ def write(
     told: list[Any] = []
     random = Random(seed)
     store = make_store(folder, durability="os")
-    hand = _Hand(store, random)
+    hand = Hand(store, random)
     for number in range(appends):
         if over.is_set():
             break
@@ -115,12 +115,12 @@ def write(
     store.close()
 
 
-class _Hand:
+class Hand:
     """Appends in all the ways that there are."""
 
-    def __init__(self, store: StateStore, random: Random) -> None:
+    def __init__(self, store: StateStore, random: Random, sessions: Iterable[str] = SESSIONS) -> None:
         self.store, self.random = store, random
-        self.versions = {each: store.get_or_create_session("user", each).version for each in SESSIONS}
+        self.versions = {each: store.get_or_create_session("user", each).version for each in sessions}
         self.ways = [*[self._with_key] * 4, *[self._expecting] * 4, *[self._anyhow] * 4, *[self._update] * 6]
         self.ways += [self._save] * 2
 

@@ -1,0 +1,265 @@
+"""Processes write sessions on three servers, which are killed, stopped, paused and started again.
+
+One at a time and all at once. At the end every append that was acknowledged is there, once, at its version,
+whole and in the order of real time; and nothing is there that was never begun, or that was refused. No call
+takes longer than its writer asked for. See outages.py for what happens to the servers.
+"""
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Final, NamedTuple, Protocol, cast
+
+from cluster import Cluster
+
+from crash.awaited import Awaited
+from crash.campaign import Campaign
+from crash.crew import Crew, Failed
+from crash.outages import Outages
+from crash.told import Batch, Began, Broken, Done
+from crash.witness import Witness
+from crash.writers import Hand, Timed, out_of_order
+from journal import AsyncStateStore, DurabilityError, JournalError, StateStore, VersionConflictError
+
+NODES: Final = 3
+WRITERS: Final = 8
+STORE: Final = "CHAOS"
+# Ids that a server's subjects, or a file's name, would not take as they are.
+SHARED: Final = ("one", "ONE", "zwei.zwei", "drei * > drei")
+OWN_SHARE: Final = 0.6
+# What a writer asks for: so long, and then an outcome may be unknown. Some have more patience than an outage.
+TIMEOUTS: Final = (2.0, 5.0, 30.0)
+# A call that takes so much longer than was asked for hangs.
+LATE_SECONDS: Final = 5.0
+# After so many appends a writer goes, and comes back as a new machine does, with nothing.
+APPENDS_OF_A_LIFE: Final = 2_000
+TELLS_EACH_SECONDS: Final = 0.1
+WAITS_AFTER_REFUSAL_SECONDS: Final = 0.05
+MS: Final = 1_000_000
+
+
+class Connect(Protocol):
+    """How a writer opens the store; `is_async`: by the other face."""
+
+    def __call__(self, where: "Where", *, timeout: float, is_async: bool = False) -> StateStore: ...
+
+
+@dataclass(frozen=True)
+class Where:
+    """A store in a cluster."""
+
+    url: str
+    monitor: str
+
+
+class Unheard(NamedTuple):
+    """A call that ended without an answer, and between which moments it was made."""
+
+    began: Began
+    began_ns: int
+    ended_ns: int
+
+
+class Refusal(NamedTuple):
+    """An append that was not made, as the store says, and is tried again."""
+
+    why: str
+
+
+def connect(where: Where, *, timeout: float, is_async: bool = False) -> StateStore:
+    """As users do."""
+    options = {"monitor": where.monitor}
+    if is_async:
+        opened = Awaited(lambda: AsyncStateStore.connect(where.url, timeout=timeout, **options))
+        return cast(StateStore, opened)
+    return StateStore.connect(where.url, timeout=timeout, **options)
+
+
+def own_session(writer: int) -> str:
+    """The session that one writer alone writes."""
+    return f"of writer {writer}"
+
+
+def run(campaign: Campaign, *, connect: Connect = connect) -> None:
+    """Units are acknowledged appends."""
+    with Cluster(NODES) as cluster, Crew() as crew:
+        _Chaos(campaign, cluster, crew, connect).go()
+
+
+class _Chaos:
+    def __init__(self, campaign: Campaign, cluster: Cluster, crew: Crew, connect: Connect) -> None:
+        self.campaign, self.cluster, self.crew, self.connect = campaign, cluster, crew, connect
+        self.where = Where(cluster.url(STORE), ",".join(cluster.monitors))
+        self.outages = Outages(cluster, STORE, campaign.random, self.wait)
+        self.witness = Witness()
+        for session_id in (*SHARED, *map(own_session, range(WRITERS))):
+            self.witness.expect(session_id)
+        self.times: list[Timed] = []
+        self.unheard: list[Unheard] = []
+
+    def go(self) -> None:
+        """Write until there is enough; look at what is there."""
+        self.connect(self.where, timeout=TIMEOUTS[-1]).close()  # so that there is something to be led
+        start = time.monotonic()
+        for writer in range(WRITERS):
+            life = Life(self.where, writer, self.campaign.random.getrandbits(32), self.connect)
+            self.crew.start(write, self.crew.over, life)
+        while not self._has_enough and self.crew.is_at_work:
+            outage = self.outages.happen()
+            self.campaign.figures[f"times: {outage}"] += 1
+        self.cluster.wait_until_ready()
+        self._end_writing()
+        self.campaign.figures["seconds of writing"] = round(time.monotonic() - start)
+        self._check()
+        self._count()
+
+    @property
+    def _has_enough(self) -> bool:
+        count = self.campaign.count
+        return self.campaign.is_over or (count is not None and len(self.times) >= count)
+
+    def wait(self, seconds: float) -> None:
+        """Hear the writers for so long."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            if not self.crew.wait(left):
+                if self.crew.is_at_work:
+                    return
+                time.sleep(max(0.0, end - time.monotonic()))
+            self._hear()
+
+    def _hear(self) -> None:
+        for told in (each for member in self.crew.members for each in member.heard()):
+            if isinstance(told, Failed):
+                self._breach(f"a writer failed: {told.trace}")
+                continue
+            for each in told:
+                match each:
+                    case Timed(done=done):
+                        self.times.append(each)
+                        self.witness.hear(done)
+                    case Unheard(began=began):
+                        self.unheard.append(each)
+                        self.witness.hear(began)
+                    case Refusal(why):
+                        self.campaign.figures[f"refused, and tried again: {why}"] += 1
+                    case other:
+                        self.witness.hear(other)
+
+    def _end_writing(self) -> None:
+        self.crew.over.set()
+        end = time.monotonic() + TIMEOUTS[-1] + LATE_SECONDS
+        while self.crew.is_at_work and time.monotonic() < end:
+            self.crew.wait(1.0)
+            self._hear()
+        if self.crew.is_at_work:
+            self._breach("a writer hangs: all servers are there, and it does not come to its end")
+
+    def _check(self) -> None:
+        """What a machine sees that comes anew."""
+
+        def anew() -> StateStore:
+            return self.connect(self.where, timeout=TIMEOUTS[-1])
+
+        with anew() as store:
+            problems = self.witness.check(store, another=anew)
+        for problem in itertools.chain(problems, out_of_order(self.times)):
+            self._breach(problem)
+
+    def _count(self) -> None:
+        figures = self.campaign.figures
+        figures["appends acknowledged"] = len(self.times)
+        figures["appends whose outcome stayed unknown"] = len(self.unheard)
+        waits = [(each.began_ns, each.ended_ns) for each in (*self.times, *self.unheard)]
+        figures["longest wait of a writer, ms"] = max((end - begin for begin, end in waits), default=0) // MS
+        stalls = [self.outages.stall_ns(*wait) for wait in waits]
+        figures["longest stall while two servers were at work, ms"] = max(stalls, default=0) // MS
+
+    def _breach(self, what: str) -> None:
+        self.campaign.breach(f"seed {self.campaign.seed}: {what}")
+
+
+@dataclass(frozen=True)
+class Life:
+    """What a writer is born with."""
+
+    where: Where
+    writer: int
+    seed: int
+    connect: Connect
+
+
+def write(tell: Callable[[Any], None], over: Any, life: Life) -> None:
+    """Append until it is over; every second writer by the face for asyncio."""
+    random = Random(life.seed)
+    numbers = itertools.count()
+    sessions = (*SHARED, own_session(life.writer))
+    while not over.is_set():
+        timeout = random.choice(TIMEOUTS)
+        try:
+            store = life.connect(life.where, timeout=timeout, is_async=bool(life.writer % 2))
+            try:
+                hand = _PatientHand(store, random, sessions, timeout)
+                _work(tell, over, life.writer, hand, itertools.islice(numbers, APPENDS_OF_A_LIFE))
+            finally:
+                store.close()
+        except JournalError as error:  # it could not be opened, or closed: no server was there
+            tell([Refusal(type(error).__name__)])
+            time.sleep(WAITS_AFTER_REFUSAL_SECONDS)
+
+
+def _work(
+    tell: Callable[[Any], None], over: Any, writer: int, hand: "_PatientHand", numbers: Iterator[int]
+) -> None:
+    told: list[Any] = []
+    next_time = 0.0
+    own = own_session(writer)
+    try:
+        while not over.is_set() and (number := next(numbers, None)) is not None:
+            session_id = own if hand.random.random() < OWN_SHARE else hand.random.choice(SHARED)
+            size = hand.random.choice((1, 1, 1, 2, 3))
+            told += hand.append(session_id, Batch(writer, number, size, hand.random.choice((0, 100))))
+            if time.monotonic() > next_time:
+                tell(told)
+                told, next_time = [], time.monotonic() + TELLS_EACH_SECONDS
+    finally:
+        tell(told)
+
+
+class _PatientHand(Hand):
+    """Tries again where nothing was written; with a key, also where nobody knows."""
+
+    def __init__(self, store: StateStore, random: Random, sessions: tuple[str, ...], timeout: float) -> None:
+        super().__init__(store, random, sessions)
+        self.timeout = timeout
+
+    def append(self, session_id: str, batch: Batch) -> Iterator[Any]:
+        """Append, again on conflict and refusal; yield what is to be told of it."""
+        way = self.random.choice(self.ways)
+        began = time.monotonic_ns()
+        while True:
+            tried = time.monotonic_ns()
+            done: Done | None = None
+            unknown = False
+            try:
+                done = way(session_id, batch)
+            except VersionConflictError as conflict:
+                self.versions[session_id] = conflict.version
+            except JournalError as error:
+                unknown = isinstance(error, DurabilityError) and error.outcome_unknown
+                yield Refusal(f"{type(error).__name__}{', outcome unknown' if unknown else ''}")
+                time.sleep(WAITS_AFTER_REFUSAL_SECONDS)
+            ended = time.monotonic_ns()
+            if ended - tried > (self.timeout + LATE_SECONDS) * 1e9:
+                yield Broken(
+                    f"a call took {(ended - tried) / 1e9:.1f} s, where {self.timeout} s were asked for"
+                )
+            if done is not None:
+                self.versions[session_id] = done.version
+                yield Timed(done, began, ended)
+                return
+            if unknown and way != self._with_key:
+                yield Unheard(Began(session_id, batch), began, ended)
+                return
