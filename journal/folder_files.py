@@ -1,0 +1,126 @@
+"""The documents and attachments of a store's folder, as files by name."""
+
+import asyncio
+import os
+import stat
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import Final
+
+from journal import disk as disks
+from journal.attachment_files import AttachmentFiles
+from journal.backend import File, Moved
+from journal.disk import LOCK_EX, LOCK_UN, Disk
+from journal.documents import JSON, MARKDOWN
+from journal.errors import InvalidNameError
+from journal.layout import Layout
+from journal.names import SESSIONS, check_category, check_name
+
+ATTACHMENTS: Final = ".journal/attachments/"
+
+
+class FolderFiles:
+    """A document is `<category>/<name>.md` or `.json`, an attachment `.journal/attachments/<ab>/<its hash>`.
+
+    Snapshots are not among them: each store makes its own. A revision is that of the content: the same bytes
+    have the same one. `put` with a revision keeps those apart who use the folder as a backend; a store in it
+    asks for none, and replaces.
+    """
+
+    def __init__(self, disk: Disk, layout: Layout) -> None:
+        self._disk, self._layout = disk, layout
+        self._attachments = AttachmentFiles(disk, layout)
+
+    async def get(self, name: str) -> File | None:
+        """See Files.get. Raises InvalidNameError."""
+        return await asyncio.to_thread(self._get, name)
+
+    async def put(self, name: str, data: bytes, revision: int | None = None) -> int:
+        """See Files.put. Raises InvalidNameError, also for an attachment that is not under its own hash."""
+        return await asyncio.to_thread(self._put, name, data, revision)
+
+    async def remove(self, name: str) -> bool:
+        """See Files.remove."""
+        return await asyncio.to_thread(disks.remove_file, self._disk, self._path(name), durable=True)
+
+    async def names(self, folder: str) -> list[str]:
+        """See Files.names."""
+        found = await asyncio.to_thread(lambda: sorted(self._names()))
+        return [name for name in found if not folder or name.startswith(f"{folder}/")]
+
+    def _get(self, name: str) -> File | None:
+        path = self._path(name)
+        disks.check_folders(self._disk, self._layout.base, os.path.dirname(path))
+        data = disks.read_file(self._disk, path)
+        return None if data is None else File(data, _revision_of(data))
+
+    def _put(self, name: str, data: bytes, revision: int | None) -> int:
+        path = self._path(name)
+        if name.startswith(ATTACHMENTS):
+            if sha256(data).hexdigest() != os.path.basename(name):
+                raise InvalidNameError("attachment", name, "is not the hash of these bytes")
+            with self._attachments.held():
+                self._attachments.put(data, "application/octet-stream")
+            return _revision_of(data)
+        lock = os.path.join(self._layout.internal, "files.lock")
+        disks.make_folders(self._disk, self._layout.internal)
+        fd = self._disk.open(lock, write=True, create=True)
+        try:
+            self._disk.flock(fd, LOCK_EX)
+            there = self._get(name)
+            if revision is not None and revision != (there.revision if there else 0):
+                raise Moved
+            disks.replace_file(self._disk, path, [data], durable=True)
+            return _revision_of(data)
+        finally:
+            self._disk.flock(fd, LOCK_UN)
+            disks.close(self._disk, fd, lock)
+
+    def _path(self, name: str) -> str:
+        if name.startswith(ATTACHMENTS):
+            digest = os.path.basename(name)
+            path = self._attachments.path(digest)
+            if name != f"{ATTACHMENTS}{digest[:2]}/{digest}":
+                raise InvalidNameError("attachment", name, "is not where its hash would be")
+            return path
+        category, _, document = name.rpartition("/")
+        stem, ending = os.path.splitext(document)
+        if ending not in (MARKDOWN, JSON):
+            raise InvalidNameError("document", name, "ends neither in .md nor in .json")
+        if check_category(category).split("/")[0] == SESSIONS:
+            raise InvalidNameError("category", category, "is the store's own")
+        return self._layout.document(category, check_name(stem), ending)
+
+    def _names(self) -> Iterator[str]:
+        for entry in self._attachments.entries():
+            yield f"{ATTACHMENTS}{entry.name[:2]}/{entry.name}"
+        for entry in self._disk.entries(self._layout.base):
+            if stat.S_ISDIR(entry.status.st_mode) and entry.name != SESSIONS:
+                yield from self._documents(entry.path, entry.name)
+
+    def _documents(self, path: str, category: str) -> Iterator[str]:
+        """The documents of a category and of those nested in it; what no store would have made is none."""
+        try:
+            check_category(category)
+        except InvalidNameError:
+            return
+        for entry in self._disk.entries(path):
+            name = f"{category}/{entry.name}"
+            if stat.S_ISDIR(entry.status.st_mode):
+                yield from self._documents(entry.path, name)
+            elif stat.S_ISREG(entry.status.st_mode) and _is_document(entry.name):
+                yield name
+
+
+def _is_document(name: str) -> bool:
+    stem, ending = os.path.splitext(name)
+    try:
+        check_name(stem)
+    except InvalidNameError:
+        return False
+    return ending in (MARKDOWN, JSON)
+
+
+def _revision_of(data: bytes) -> int:
+    """A number that another content has not."""
+    return int.from_bytes(sha256(data).digest()[:8]) | 1  # 0 is none
