@@ -14,7 +14,7 @@ OLDEST_MINOR = 11
 
 
 # What the tests, the campaigns and the benchmarks need of the project: one environment for all of them.
-EXTRAS = "[cli,parquet,seal,view]"
+EXTRAS = "[cli,nats,parquet,seal,view]"
 # The agent frameworks, which weigh a hundred times as much: their adapters' tests have an environment alone.
 FRAMEWORKS = "[adk,claude-agent,langgraph,openai-agents,strands]"
 

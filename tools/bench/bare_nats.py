@@ -1,0 +1,124 @@
+"""A bare client of NATS, beside a store: what it reaches with the same requests is the floor.
+
+It checks no hash, keeps nothing and knows no session: it sends a payload with the sequence number that it
+expects, reads the answer's, and counts what it is given.
+"""
+
+import asyncio
+import json
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, Self
+
+import nats
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+NAME = "BARE"
+EXPECTED = "Nats-Expected-Last-Subject-Sequence"
+# The most that a server gives in one answer to a direct get.
+BATCH = 1000
+_TIMEOUT_SECONDS = 30.0
+
+
+class Bare:
+    """A connection, and a stream like the store's."""
+
+    def __init__(self, client: Client, other: Client, store: str) -> None:
+        self.client, self.other, self.store = client, other, store
+        self._last: defaultdict[str, int] = defaultdict(int)
+
+    @classmethod
+    async def beside(cls, urls: Sequence[str], store: str) -> Self:
+        """Connect twice, to write and to hear; make a stream with the settings of the store's own."""
+        client, other = [await nats.connect(list(urls), max_reconnect_attempts=2) for _ in range(2)]
+        self = cls(client, other, store)
+        config = (await self._ask(f"STREAM.INFO.{store}"))["config"]
+        config |= {"name": NAME, "subjects": [f"{NAME}.e.*"]}
+        config["republish"] = {"src": f"{NAME}.e.*", "dest": f"{NAME}.live.{{{{wildcard(1)}}}}"}
+        await self._ask(f"STREAM.CREATE.{NAME}", config)
+        return self
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await self.client.close()
+        await self.other.close()
+
+    async def _ask(self, what: str, payload: dict[str, Any] | None = None) -> dict[str, Any]:
+        body = b"" if payload is None else json.dumps(payload).encode()
+        answer = await self.client.request(f"$JS.API.{what}", body, timeout=_TIMEOUT_SECONDS)
+        told: dict[str, Any] = json.loads(answer.data)
+        if "error" in told:
+            raise RuntimeError(f"{what}: {told['error']}")
+        return told
+
+    async def append(self, subject: str, payload: bytes) -> None:
+        """Publish with the sequence number that is expected; wait for the answer."""
+        headers = {EXPECTED: str(self._last[subject])}
+        answer = await self.client.request(
+            f"{NAME}.e.{subject}", payload, timeout=_TIMEOUT_SECONDS, headers=headers
+        )
+        self._last[subject] = json.loads(answer.data)["seq"]
+
+    async def heard_after(self, subject: str, payload: bytes, times: int) -> list[float]:
+        """How long it takes, time after time, until the other connection has what is published."""
+        loop, heard = asyncio.get_running_loop(), asyncio.Queue[float]()
+
+        async def hear(_: Msg) -> None:
+            heard.put_nowait(loop.time())
+
+        listening = await self.other.subscribe(f"{NAME}.live.{subject}", cb=hear)
+        await self.other.flush()
+        taken = []
+        for _ in range(times):
+            start = loop.time()
+            await self.append(subject, payload)
+            taken.append(await heard.get() - start)
+        await listening.unsubscribe()
+        return taken
+
+    async def replay(self) -> tuple[int, float]:
+        """Read everything that the store's stream holds, in batches: how many messages, and seconds."""
+        inbox = self.client.new_inbox()
+        ended = asyncio.Event()
+        got, end = 0, {"Nats-Num-Pending": "1", "Nats-Last-Sequence": "0"}
+
+        async def hear(message: Msg) -> None:
+            nonlocal got, end
+            if message.headers is not None and "Status" in message.headers:
+                end = message.headers
+                ended.set()
+            else:
+                got += 1
+
+        start = time.perf_counter()
+        listening = await self.client.subscribe(inbox, cb=hear)
+        while end["Nats-Num-Pending"] != "0":  # a status other than an end has none: KeyError
+            first = int(end["Nats-Last-Sequence"]) + 1
+            ask = json.dumps({"seq": first, "batch": BATCH, "next_by_subj": f"{self.store}.e.*"}).encode()
+            ended.clear()
+            await self.client.publish(f"$JS.API.DIRECT.GET.{self.store}", ask, reply=inbox)
+            await asyncio.wait_for(ended.wait(), _TIMEOUT_SECONDS)
+        await listening.unsubscribe()
+        return got, time.perf_counter() - start
+
+    async def subjects(self) -> tuple[int, float]:
+        """Ask for the name of each session in the store's stream: how many, and seconds."""
+        start = time.perf_counter()
+        names: dict[str, int] = {}
+        while True:
+            page = {"subjects_filter": f"{self.store}.e.*", "offset": len(names)}
+            told = (await self._ask(f"STREAM.INFO.{self.store}", page))["state"].get("subjects") or {}
+            names |= told
+            if not told or len(names) >= 100_000:
+                return len(names), time.perf_counter() - start
+
+    async def one_payload(self) -> bytes:
+        """What the store's last message holds."""
+        answer = await self.client.request(
+            f"$JS.API.DIRECT.GET.{self.store}",
+            json.dumps({"last_by_subj": f"{self.store}.e.*"}).encode(),
+            timeout=_TIMEOUT_SECONDS,
+        )
+        return answer.data

@@ -1,0 +1,370 @@
+"""What a store costs on servers, one and three: beside bare requests of the same client, and beside files."""
+
+import asyncio
+import itertools
+import statistics
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from bare_nats import Bare
+from cluster import Cluster
+from measure import BLOCK, Row, ms
+from saving import TEXT
+
+from journal import AsyncStateStore, Session, StateStore
+from journal.connecting import backend_of
+from projections import SessionCreated, UserMessageAdded
+
+NODES: Final = (1, 3)
+STORE: Final = "BENCH"
+RECORDS = 100_000
+SESSIONS = 100_000
+# Blocks of appends one after the other, and of appends that are heard.
+BLOCKS = 30
+TOGETHER: Final = 64
+TOGETHER_APPENDS = 20
+ROUNDS = 5
+# So much of what a bare client reaches.
+TARGET: Final = 0.8
+_BATCH: Final = 1_000
+_FILLS_AT_ONCE: Final = 256
+
+
+@dataclass(frozen=True)
+class Files:
+    """What the same costs in a folder: a second for rates, seconds for durations."""
+
+    one_by_one: float
+    together: float
+    replayed: float
+    list_seconds: float
+    heard_seconds: float
+
+
+def rows(folder: Path) -> Iterator[Row]:
+    """At one node and at three, all of which sync always."""
+    files = _of_files(folder)
+    for nodes in NODES:
+        where = "one node" if nodes == 1 else f"{nodes} nodes"
+        with Cluster(nodes) as cluster, asyncio.Runner() as runner:
+            bench = _Bench(cluster, runner, folder, files)
+            for row in bench.rows():
+                yield Row(f"{where}: {row.what}", row.figure, row.floor, row.target, row.holds)
+
+
+class _Bench:
+    """Stores on a cluster, and a bare client beside them."""
+
+    def __init__(self, cluster: Cluster, runner: asyncio.Runner, folder: Path, files: Files) -> None:
+        self.cluster, self.runner, self.folder, self.files = cluster, runner, folder, files
+        self.monitor = ",".join(cluster.monitors)
+
+    def rows(self) -> Iterator[Row]:
+        with ExitStack() as stack:
+            native = self.runner.run(self._connect(STORE))
+            stack.callback(lambda: self.runner.run(native.close()))
+            plain = stack.enter_context(StateStore.connect(self.cluster.url(STORE), monitor=self.monitor))
+            self.runner.run(_begin(native, "payload", 1))
+            bare = self.runner.run(Bare.beside(self.cluster.urls, STORE))
+            stack.callback(lambda: self.runner.run(bare.close()))
+            payload = self.runner.run(bare.one_payload())
+            yield from self._one_by_one(native, plain, bare, payload)
+            yield self._together(native, bare, payload)
+            yield self._heard(native, bare, payload)
+        yield self._replayed()
+        yield from self._listed()
+
+    async def _connect(self, store: str) -> AsyncStateStore:
+        return await AsyncStateStore.connect(self.cluster.url(store), monitor=self.monitor)
+
+    async def _beside(self, store: str) -> Bare:
+        return await Bare.beside(self.cluster.urls, store)
+
+    # Appends
+
+    def _one_by_one(
+        self, native: AsyncStateStore, plain: StateStore, bare: Bare, payload: bytes
+    ) -> Iterator[Row]:
+        events = [UserMessageAdded(content=TEXT)]
+        for session_id in ("native", "plain"):
+            self.runner.run(_begin(native, session_id, 1))
+        versions, plain_versions = itertools.count(1), itertools.count(1)
+
+        async def ours() -> None:
+            await native.append("native", events, expected_version=next(versions))
+
+        async def block(call: Callable[[], Awaitable[None]]) -> list[float]:
+            return [await _seconds(call) for _ in range(BLOCK)]
+
+        def plain_block() -> list[float]:
+            taken = []
+            for _ in range(BLOCK):
+                start = time.perf_counter()
+                plain.append("plain", events, expected_version=next(plain_versions))
+                taken.append(time.perf_counter() - start)
+            return taken
+
+        of_native, of_plain, of_bare = _in_turns(
+            BLOCKS,
+            lambda: self.runner.run(block(ours)),
+            plain_block,
+            lambda: self.runner.run(block(lambda: bare.append("one-by-one", payload))),
+        )
+        for face, taken in (("AsyncStateStore", of_native), ("StateStore", of_plain)):
+            yield _row(
+                f"appends one by one, {face}",
+                1 / taken,
+                1 / of_bare,
+                f"bare requests {1 / of_bare:,.0f}/s; files {self.files.one_by_one:,.0f}/s",
+                "appends/s",
+            )
+
+    def _together(self, native: AsyncStateStore, bare: Bare, payload: bytes) -> Row:
+        events = [UserMessageAdded(content=TEXT)]
+        ids = [f"together-{number}" for number in range(TOGETHER)]
+        self.runner.run(_all(_begin(native, each, 1) for each in ids))
+        versions = dict.fromkeys(ids, 1)
+
+        async def ours(session_id: str) -> None:
+            for _ in range(TOGETHER_APPENDS):
+                version = versions[session_id]
+                versions[session_id] = await native.append(session_id, events, expected_version=version)
+
+        async def theirs(session_id: str) -> None:
+            for _ in range(TOGETHER_APPENDS):
+                await bare.append(session_id, payload)
+
+        async def all_of(work: Callable[[str], Awaitable[None]]) -> list[float]:
+            return [await _seconds(lambda: _all(map(work, ids)))]
+
+        taken, floor = _in_turns(
+            ROUNDS, lambda: self.runner.run(all_of(ours)), lambda: self.runner.run(all_of(theirs))
+        )
+        appends = TOGETHER * TOGETHER_APPENDS
+        return _row(
+            f"appends of {TOGETHER} tasks at once, each to its session",
+            appends / taken,
+            appends / floor,
+            f"bare requests {appends / floor:,.0f}/s; files {self.files.together:,.0f}/s",
+            "appends/s",
+        )
+
+    # Hearing
+
+    def _heard(self, native: AsyncStateStore, bare: Bare, payload: bytes) -> Row:
+        async def both() -> tuple[list[float], list[float]]:
+            ours: list[float] = []
+            theirs: list[float] = []
+            async with await self._connect(STORE) as other:
+                hearing = _Hearing(native, other)
+                await hearing.begin()
+                for turn in range(BLOCKS + 1):
+                    some = [await hearing.once() for _ in range(BLOCK)]
+                    bare_ones = await bare.heard_after("heard", payload, BLOCK)
+                    if turn:  # the first does not count
+                        ours += some
+                        theirs += bare_ones
+                await hearing.end()
+            return ours, theirs
+
+        taken, floor = map(statistics.median, self.runner.run(both()))
+        return Row(
+            "from an append to its follower",
+            f"{ms(taken)} = {100 * floor / taken:.0f} %",
+            f"bare publication and subscription {ms(floor)}; files {ms(self.files.heard_seconds)}",
+            f"≥ {100 * TARGET:.0f} %",
+            taken * TARGET <= floor,
+        )
+
+    # Reading
+
+    def _replayed(self) -> Row:
+        """By a machine that has nothing yet."""
+
+        async def fill() -> None:
+            async with await self._connect("REPLAY") as store:
+                await _begin(store, "long", RECORDS)
+
+        async def ours() -> list[float]:
+            async with await self._connect("REPLAY") as store:
+                start = time.perf_counter()
+                found = [record async for record in store.records("long")]
+                taken = time.perf_counter() - start
+                assert len(found) == RECORDS
+                return [taken]
+
+        async def theirs() -> list[float]:
+            bare = await self._beside("REPLAY")
+            _, taken = await bare.replay()
+            await bare.close()
+            return [taken]
+
+        self.runner.run(fill())
+        taken, floor = _in_turns(3, lambda: self.runner.run(ours()), lambda: self.runner.run(theirs()))
+        return _row(
+            f"replay of {RECORDS:,} records, every hash checked, on a machine that has nothing",
+            RECORDS / taken,
+            RECORDS / floor,
+            f"bare reading {RECORDS / floor:,.0f}/s; files {self.files.replayed:,.0f}/s",
+            "records/s",
+        )
+
+    def _listed(self) -> Iterator[Row]:
+        async def fill() -> None:
+            backend = backend_of(self.cluster.url("LIST"), monitor=self.monitor)
+            await backend.open()
+            journals = sorted((self.folder / "list" / "sessions").glob("*.jsonl"))
+            for at in range(0, len(journals), _FILLS_AT_ONCE):
+                some = journals[at : at + _FILLS_AT_ONCE]
+                await _all(backend.journals.append(each.stem, [each.read_bytes()], 0) for each in some)
+            await backend.close()
+
+        self.runner.run(fill())
+        with StateStore.connect(self.cluster.url("LIST"), monitor=self.monitor) as store:
+            bare = self.runner.run(self._beside("LIST"))
+            first = _took(store.list_sessions)
+            got, read = self.runner.run(bare.replay())
+            assert got == SESSIONS
+            yield Row(
+                f"list {SESSIONS:,} sessions, on a machine that has nothing",
+                f"{ms(first)} = {100 * read / first:.0f} %",
+                f"bare reading of all {ms(read)}",
+                "(no target)",
+                True,
+            )
+
+            def names() -> list[float]:
+                found, taken = self.runner.run(bare.subjects())
+                assert found == SESSIONS
+                return [taken]
+
+            again, floor = _in_turns(5, lambda: [_took(store.list_sessions)], names)
+            self.runner.run(bare.close())
+        yield Row(
+            f"list {SESSIONS:,} sessions again",
+            f"{ms(again)} = {100 * floor / again:.0f} %",
+            f"their bare names {ms(floor)}; files {ms(self.files.list_seconds)}",
+            f"≥ {100 * TARGET:.0f} %",
+            again * TARGET <= floor,
+        )
+
+
+class _Hearing:
+    """One store appends, another follows."""
+
+    def __init__(self, writer: AsyncStateStore, reader: AsyncStateStore) -> None:
+        self.writer, self.reader = writer, reader
+        self._heard = asyncio.Queue[float]()
+        self._version = 0
+
+    async def begin(self) -> None:
+        """Follow until what is appended is heard."""
+        await _begin(self.writer, "heard", 1)
+        self._version = 1
+        self._following = asyncio.create_task(self._follow())
+        await self._heard.get()  # the first record: it has caught up
+
+    async def _follow(self) -> None:
+        async for _ in self.reader.follow("heard"):
+            self._heard.put_nowait(asyncio.get_running_loop().time())
+
+    async def once(self) -> float:
+        """Append, and wait until it was heard."""
+        start = asyncio.get_running_loop().time()
+        events = [UserMessageAdded(content=TEXT)]
+        self._version = await self.writer.append("heard", events, expected_version=self._version)
+        return await self._heard.get() - start
+
+    async def end(self) -> None:
+        """Follow no longer."""
+        self._following.cancel()
+        await asyncio.gather(self._following, return_exceptions=True)
+
+
+def _of_files(folder: Path) -> Files:
+    """The same in a folder, with durability="disk"."""
+    with asyncio.Runner() as runner:
+        return runner.run(_of_files_measured(folder))
+
+
+async def _of_files_measured(folder: Path) -> Files:
+    events = [UserMessageAdded(content=TEXT)]
+    async with AsyncStateStore(folder / "files") as store, AsyncStateStore(folder / "files") as other:
+        await _begin(store, "one", 1)
+        taken = []
+        for version in range(1, BLOCKS * BLOCK):
+            append = partial(store.append, "one", events, expected_version=version)
+            taken.append(await _seconds(append))
+        one_by_one = 1 / statistics.median(taken)
+        ids = [f"together-{number}" for number in range(TOGETHER)]
+        await _all(_begin(store, each, 1) for each in ids)
+
+        async def work(session_id: str) -> None:
+            for version in range(1, TOGETHER_APPENDS + 1):
+                await store.append(session_id, events, expected_version=version)
+
+        together = TOGETHER * TOGETHER_APPENDS / await _seconds(lambda: _all(map(work, ids)))
+        hearing = _Hearing(store, other)
+        await hearing.begin()
+        heard = statistics.median([await hearing.once() for _ in range(5 * BLOCK)])
+        await hearing.end()
+    async with AsyncStateStore(folder / "files", durability="os") as store:
+        await _begin(store, "long", RECORDS)
+    with StateStore(folder / "files") as plain:
+        replayed = RECORDS / _took(lambda: sum(1 for _ in plain.records("long")))
+    with StateStore(folder / "list", durability="os") as plain:
+        for number in range(SESSIONS):
+            session = Session.with_id(f"user-{number % 100}", f"s{number}")
+            session.add_user_message("hello")
+            plain.save_session(session)
+        plain.list_sessions()
+        time.sleep(0.2)  # a new catalog compares every file for a moment
+        listed = statistics.median(_took(plain.list_sessions) for _ in range(5))
+    return Files(one_by_one, together, replayed, listed, heard)
+
+
+async def _begin(store: AsyncStateStore, session_id: str, records: int) -> None:
+    """A new session with so many records."""
+    created = SessionCreated(session_id=session_id, user_id="u")
+    version = await store.append(session_id, [created], expected_version=0)
+    while version < records:
+        events = [UserMessageAdded(content=TEXT)] * min(_BATCH, records - version)
+        version = await store.append(session_id, events, expected_version=version)
+
+
+def _in_turns(rounds: int, *calls: Callable[[], list[float]]) -> list[float]:
+    """The median of what each tells, in seconds. They take turns; the first round does not count."""
+    taken: list[list[float]] = [[] for _ in calls]
+    for turn in range(rounds + 1):
+        for each, call in zip(taken, calls, strict=True):
+            durations = call()
+            if turn:
+                each.extend(durations)
+    return [statistics.median(each) for each in taken]
+
+
+def _row(what: str, rate: float, floor_rate: float, floor: str, unit: str) -> Row:
+    share = rate / floor_rate
+    figure = f"{rate:,.0f} {unit} = {100 * share:.0f} %"
+    return Row(what, figure, floor, f"≥ {100 * TARGET:.0f} %", share >= TARGET)
+
+
+async def _seconds(call: Callable[[], Awaitable[object]]) -> float:
+    start = time.perf_counter()
+    await call()
+    return time.perf_counter() - start
+
+
+def _took(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+async def _all(work: Iterable[Awaitable[object]]) -> None:
+    await asyncio.gather(*work)
