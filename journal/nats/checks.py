@@ -1,0 +1,174 @@
+"""Whether a cluster can hold a store: its version, its streams' settings, what it promises of its disks."""
+
+import asyncio
+import contextlib
+import json
+import re
+import urllib.request
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+from nats.aio.msg import Msg
+
+from journal.backend import Promise, Unreachable
+from journal.nats.address import Address, parse
+from journal.nats.connection import Connection
+from journal.nats.layout import Layout
+from journal.nats.pieces import new_id
+from journal.nats.stream import Refused, ask_api
+
+OLDEST: Final = (2, 11)  # the first that answers a direct get with many messages
+_NOT_ENABLED = (10039, 10076)
+_TOO_FEW_SERVERS = (10005, 10074)
+_OTHER_SETTINGS = 10058
+_SECONDS: Final = 2.0
+
+Info = Mapping[str, Any]
+
+
+def check_version(connection: Connection) -> None:
+    """Raise Unreachable where the server is too old."""
+    version = connection.server.get("version", "")
+    found = re.match(r"(\d+)\.(\d+)", version)
+    if found is None or (int(found[1]), int(found[2])) < OLDEST:
+        oldest = ".".join(map(str, OLDEST))
+        raise Unreachable(
+            f"nats-server {version} is too old for a store: version {oldest} or later is needed"
+        )
+
+
+async def check_jetstream(connection: Connection) -> None:
+    """Raise Unreachable where JetStream is not there for this user."""
+    advice = 'put `jetstream { store_dir: "…", sync_interval: "always" }` into the settings of the servers'
+    if not connection.server.get("jetstream") and not connection.server.get("cluster"):
+        raise Unreachable(f"the server has no JetStream: {advice}")
+    try:
+        await ask_api(connection, "INFO")
+    except Refused as error:
+        if error.code in _NOT_ENABLED:
+            raise Unreachable("JetStream is not enabled for this user's account: enable it there") from error
+        raise
+
+
+async def open_streams(connection: Connection, layout: Layout) -> list[Info]:
+    """What the server says about each of the store's streams, which are made where they are not there."""
+    wanted = layout.settings()
+    return await asyncio.gather(*(_open_stream(connection, name, wanted[name]) for name in wanted))
+
+
+async def _open_stream(connection: Connection, name: str, wanted: Mapping[str, object]) -> Info:
+    address = connection.address
+    info = await ask_api(connection, f"STREAM.INFO.{name}")
+    if not info:
+        if not address.may_create:
+            raise Unreachable(
+                f"there is no stream {name}: open the store once with create=true, or check its name"
+            )
+        info = await _create(connection, name, wanted)
+    config = info["config"]
+    for key, value in {**wanted, "num_replicas": address.replicas or config["num_replicas"]}.items():
+        if (found := config.get(key)) != value and (found or value):
+            raise Unreachable(
+                f"the stream {name} is there with {key}={json.dumps(found)}, and the store needs "
+                f"{json.dumps(value)}: change it with `nats stream edit`, or choose another name"
+            )
+    return info
+
+
+async def _create(connection: Connection, name: str, wanted: Mapping[str, object]) -> dict[str, Any]:
+    replicas = connection.address.replicas or (3 if connection.server.get("cluster") else 1)
+    try:
+        return await ask_api(connection, f"STREAM.CREATE.{name}", name=name, num_replicas=replicas, **wanted)
+    except Refused as error:
+        if error.code == _OTHER_SETTINGS:  # somebody else made it meanwhile
+            return await ask_api(connection, f"STREAM.INFO.{name}")
+        if error.code not in _TOO_FEW_SERVERS:
+            raise
+        raise Unreachable(
+            f"the stream {name} cannot be kept on {replicas} servers, {error}: start them, or say replicas=1"
+        ) from error
+
+
+async def find_promise(connection: Connection, streams: Iterable[Info]) -> Promise:
+    """What the servers that hold the streams promise, as far as anybody tells."""
+    infos = list(streams)
+    replicas: int = infos[0]["config"]["num_replicas"]
+    kept = "on 1 server" if replicas == 1 else f"on {replicas} servers, acknowledged by most of them"
+    holding = set().union(*(_servers(info, connection) for info in infos))
+    syncing = await _find_syncing(connection.address, holding)
+    instead = 'or say durability="os": then it survives crashes, and may not survive a power cut of all'
+    if unknown := holding - syncing.keys():
+        return Promise(
+            "os",
+            replicas,
+            f"kept {kept}; when {_list(unknown)} write it to disk is not known, ordinary users are not told: "
+            f'name monitor="http://host:8222" or system="nats://admin:password@host" to find out, {instead}',
+        )
+    if lazy := {name for name in holding if not syncing[name]}:
+        return Promise(
+            "os",
+            replicas,
+            f"kept {kept}; {_list(lazy)} write it to disk some time after they acknowledge it: put "
+            f'`sync_interval: "always"`, with the quotes, into their `jetstream` settings, {instead}',
+        )
+    return Promise("disk", replicas, f"kept {kept}, and on their disks before they acknowledge it")
+
+
+def _servers(info: Info, connection: Connection) -> set[str]:
+    """The names of the servers that hold a stream."""
+    cluster = info.get("cluster") or {}
+    names = {cluster.get("leader"), *(each["name"] for each in cluster.get("replicas") or ())} - {None}
+    return names or {connection.server["server_name"]}
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))
+
+
+async def _find_syncing(address: Address, holding: set[str]) -> dict[str, bool]:
+    """Whether the servers write to their disks before they acknowledge: those that tell."""
+    told = await asyncio.gather(*(asyncio.to_thread(_ask_monitor, url) for url in address.monitor))
+    if address.system is not None:
+        told += await _ask_as_administrator(address, holding)
+    configs = {each["server_name"]: (each.get("jetstream") or {}).get("config") for each in told}
+    return {name: bool(config.get("sync_always")) for name, config in configs.items() if config}
+
+
+def _ask_monitor(url: str) -> Info:
+    try:
+        with urllib.request.urlopen(f"{url.rstrip('/')}/varz", timeout=_SECONDS) as answer:
+            told: Info = json.load(answer)
+            return told
+    except (OSError, ValueError) as error:
+        raise Unreachable(f"monitor={url} does not tell about its server: {error}") from error
+
+
+async def _ask_as_administrator(address: Address, holding: set[str]) -> list[Info]:
+    """What all servers of the cluster tell about themselves, at least these."""
+    try:
+        administrator = Connection(parse(address.system or "", {"tls_ca": address.tls_ca}), _SECONDS)
+    except ValueError as error:
+        raise Unreachable(f"system=… is no URL of the cluster: {error}") from None
+    told: dict[str, Info] = {}
+    are_all = asyncio.Event()
+
+    async def hear(message: Msg) -> None:
+        answer = msgspec.json.decode(message.data)
+        told[answer["server"]["name"]] = answer.get("data") or {}
+        if holding <= told.keys():
+            are_all.set()
+
+    try:
+        await administrator.open()
+        inbox = f"_INBOX.{new_id()}"
+        await administrator.listen(inbox, hear)
+        await administrator.tell("$SYS.REQ.SERVER.PING.VARZ", inbox)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_SECONDS):
+                await are_all.wait()
+    except Unreachable as error:
+        raise Unreachable(f"system=… cannot be asked: {error}") from error
+    finally:
+        await administrator.close()
+    return list(told.values())

@@ -1,0 +1,204 @@
+"""A connection to a cluster: to one of its servers, and to another one when that is lost. It never hangs."""
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, TypeVar
+
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from nats.errors import Error
+
+from journal.backend import Unreachable
+from journal.nats.address import Address
+from journal.nats.link import Heard, Link, NoAnswer, NotSent, connect
+
+T = TypeVar("T")
+
+_FIRST_PAUSE_SECONDS: Final = 0.02
+_LONGEST_PAUSE_SECONDS: Final = 1.0
+# So often somebody looks whether the connection is still there, for those who only listen.
+_LOOKS_EVERY_SECONDS: Final = 0.25
+
+
+class Connection:
+    """What the streams are asked through.
+
+    timeout  after so many seconds without an answer, whoever asks is told that there is none
+    """
+
+    def __init__(self, address: Address, timeout: float) -> None:
+        self.address, self.timeout = address, timeout
+        self._servers = list(address.servers)
+        self._link: Link | None = None
+        self._linking: asyncio.Task[Link] | None = None
+        self._keeping: asyncio.Task[None] | None = None
+        self._listening: dict[Listening, Subscription] = {}
+        self._problem = ""
+
+    async def open(self) -> None:
+        """Connect. Raises Unreachable."""
+        await self._linked()
+        self._keeping = asyncio.create_task(self._keep())
+
+    async def close(self) -> None:
+        """End it."""
+        for task in (self._keeping, self._linking):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError, Unreachable):
+                    await task
+        if self._link is not None:
+            await self._link.close()
+        self._link = self._keeping = self._linking = None
+
+    @property
+    def server(self) -> Mapping[str, Any]:
+        """What the server told about itself. There must be a connection, or have been one."""
+        assert self._link is not None
+        return self._link.server
+
+    @property
+    def largest_message(self) -> int:
+        """So many bytes a message may have, with its headers."""
+        size: int = self.server.get("max_payload", 1 << 20)
+        return size
+
+    # Asking
+
+    async def ask_once(self, subject: str, payload: bytes, headers: dict[str, str]) -> Msg:
+        """The answer; nothing is sent twice. Raises NoAnswer where it is in doubt, Unreachable."""
+        link = self._link
+        while True:
+            if link is None or not link.is_up:
+                link = await self._linked()
+            with contextlib.suppress(NotSent):
+                return await link.ask(subject, payload, headers)
+
+    async def ask(self, subject: str, payload: bytes, understand: Callable[[Msg], T]) -> T:
+        """Its answer; repeated while there is none, or `understand` raises NoAnswer. Raises Unreachable."""
+
+        async def attempt(link: Link) -> T:
+            return understand(await link.ask(subject, payload))
+
+        return await self._until_answered(attempt)
+
+    async def ask_for_all(self, subject: str, payload: bytes) -> tuple[list[Msg], Mapping[str, str]]:
+        """As `ask`, for several answers: those, and the headers of the end."""
+
+        async def attempt(link: Link) -> tuple[list[Msg], Mapping[str, str]]:
+            parts, end = await link.ask_for_all(subject, payload)
+            status = end.headers or {}
+            if status.get("Status") == "503":
+                raise NoAnswer("nobody answers")
+            return parts, status
+
+        return await self._until_answered(attempt)
+
+    async def tell(self, subject: str, reply: str) -> None:
+        """Send something that anybody may answer who hears it. Raises Unreachable."""
+        link = await self._linked()
+        with contextlib.suppress(Error):
+            await link.client.publish(subject, b"", reply)
+
+    async def _until_answered(self, attempt: Callable[[Link], Awaitable[T]]) -> T:
+        until, pause = time.monotonic() + self.timeout, _FIRST_PAUSE_SECONDS
+        while True:
+            link = self._link
+            if link is None or not link.is_up:
+                link = await self._linked()
+            try:
+                return await attempt(link)
+            except (NoAnswer, NotSent) as error:
+                self._problem = str(error)
+            if time.monotonic() + pause > until:
+                raise Unreachable(self._why())
+            await asyncio.sleep(pause)
+            pause = _longer(pause)
+
+    def _why(self) -> str:
+        problem = f" ({self._problem})" if self._problem else ""
+        return f"no answer in {self.timeout:g} s{problem}: see that the servers run and reach each other"
+
+    # Connecting
+
+    async def _linked(self) -> Link:
+        """The connection, as soon as there is one. Raises Unreachable."""
+        if self._link is not None and self._link.is_up:
+            return self._link
+        if self._linking is None or self._linking.done():
+            self._linking = asyncio.create_task(self._link_anew())
+        try:
+            async with asyncio.timeout(self.timeout):
+                return await asyncio.shield(self._linking)
+        except TimeoutError:
+            raise Unreachable(self._why()) from None
+
+    async def _link_anew(self) -> Link:
+        if self._link is not None:
+            await self._link.close()
+        pause = _FIRST_PAUSE_SECONDS
+        while True:
+            # Not the same one first for everybody who lost it.
+            for server in random.sample(self._servers, len(self._servers)):
+                try:
+                    link = await connect(self.address, server, self._tls_name(server))
+                    for listening in self._listening:
+                        self._listening[listening] = await link.listen(listening.subject, listening.heard)
+                except NotSent as error:
+                    self._problem = str(error)
+                    continue
+                self._link = link
+                self._meet(link)
+                return link
+            await asyncio.sleep(pause * random.uniform(0.5, 1))
+            pause = _longer(pause)
+
+    def _meet(self, link: Link) -> None:
+        """Remember the cluster's other servers of which this one told."""
+        for url in link.server.get("connect_urls") or ():
+            host, _, port = url.rpartition(":")
+            server = (host.strip("[]"), int(port))
+            if server not in self._servers:
+                self._servers.append(server)
+
+    def _tls_name(self, server: tuple[str, int]) -> str:
+        # A server tells of the others by their numbers, and their certificates have names.
+        return server[0] if server in self.address.servers else self.address.servers[0][0]
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOKS_EVERY_SECONDS)
+            with contextlib.suppress(Unreachable):
+                await self._linked()
+
+    # Listening
+
+    async def listen(self, subject: str, heard: Heard) -> "Listening":
+        """Call `heard` with what comes, over all connections. Raises Unreachable."""
+        listening = Listening(self, subject, heard)
+        while True:
+            link = await self._linked()
+            with contextlib.suppress(NotSent):
+                self._listening[listening] = await link.listen(subject, heard)
+                return listening
+
+
+class Listening:
+    """A subscription that outlives a connection. Made by `Connection.listen`."""
+
+    def __init__(self, connection: Connection, subject: str, heard: Heard) -> None:
+        self._connection, self.subject, self.heard = connection, subject, heard
+
+    async def close(self) -> None:
+        """Hear no more."""
+        subscription = self._connection._listening.pop(self, None)
+        if subscription is not None:
+            with contextlib.suppress(Error):  # there is no connection any more
+                await subscription.unsubscribe()
+
+
+def _longer(pause: float) -> float:
+    return min(2 * pause, _LONGEST_PAUSE_SECONDS)

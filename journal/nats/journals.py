@@ -1,0 +1,126 @@
+"""Sessions' journals: a subject each, a message each change. See journal/nats/layout.py."""
+
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from typing import cast
+
+from nats.aio.msg import Msg
+
+from journal.backend import Change, Heard, Listening, Moved, Unreachable
+from journal.nats.connection import Connection
+from journal.nats.layout import AFTER, EXPECTED, KIND, PIECES, ROLLUP, Kind, Layout
+from journal.nats.pieces import fits, new_id, read_pieces, write_pieces
+from journal.nats.stream import Message, Stream
+
+
+class NatsJournals:
+    """Every session's journal, in one stream."""
+
+    def __init__(self, connection: Connection, layout: Layout) -> None:
+        self._connection, self._layout = connection, layout
+        self._stream = Stream(connection, layout.journals)
+
+    # Reading
+
+    async def head(self, session_id: str) -> int:
+        """See Journals.head. The stream's leader answers."""
+        message = await self._stream.last(self._layout.changes(session_id))
+        return message.place if message else 0
+
+    async def read(self, session_id: str | None, after: int) -> AsyncIterator[Change]:
+        """See Journals.read."""
+        async for message in self._stream.read(self._layout.changes(session_id), after):
+            if PIECES not in message.headers:
+                yield self._change(message, message.data)
+            elif (data := await self._data(message)) is not None:
+                yield self._change(message, data)
+
+    def _change(self, message: Message, data: bytes) -> Change:
+        headers = message.headers
+        return Change(
+            self._layout.session_of(message.subject),
+            message.place,
+            int(headers[EXPECTED]),
+            cast(Kind, headers.get(KIND, "append")),
+            data,
+        )
+
+    async def _data(self, message: Message) -> bytes | None:
+        """What is in the pieces that a message names; None where the change is void by now."""
+        session_id = self._layout.session_of(message.subject)
+        change, _, count = message.headers[PIECES].partition("/")
+        data = await read_pieces(self._stream, self._layout.pieces(session_id, change), int(count))
+        if data is None:
+            first = await self._stream.next(message.subject, message.place - 1)
+            if first is not None and first.place == message.place:
+                raise Unreachable(
+                    f"session {session_id!r}: pieces of the change at {message.place} were removed from the "
+                    f"stream {self._stream.name}, and not by a store; restore it from a copy"
+                )
+        return data
+
+    async def listen(self, session_id: str | None, heard: Heard) -> Listening:
+        """See Journals.listen."""
+
+        async def hear(live: Msg) -> None:
+            headers = live.headers or {}
+            message = Message(int(headers["Nats-Sequence"]), headers["Nats-Subject"], headers, live.data)
+            data = await self._data(message) if PIECES in headers else message.data
+            if data is not None:
+                heard(self._change(message, data))
+
+        return await self._connection.listen(self._layout.live(session_id), hear)
+
+    # Writing
+
+    async def append(self, session_id: str, lines: Sequence[bytes], after: int) -> int:
+        """See Journals.append."""
+        data = b"".join(lines)
+        headers = {EXPECTED: str(after)}
+        if fits(self._stream, data):
+            return await self._stream.add(self._layout.changes(session_id), data, headers)
+        return await self._add_in_pieces(session_id, data, headers)
+
+    async def replace(self, session_id: str, lines: Sequence[bytes], after: int) -> int:
+        """See Journals.replace."""
+        return await self._put(session_id, "replace", b"".join(lines), after)
+
+    async def delete(self, session_id: str, tombstones: bytes, after: int) -> int:
+        """See Journals.delete."""
+        return await self._put(session_id, "delete", tombstones, after)
+
+    async def _put(self, session_id: str, kind: Kind, data: bytes, after: int) -> int:
+        headers = {EXPECTED: str(after), KIND: kind, ROLLUP: "sub"}
+        if fits(self._stream, data):
+            place = await self._stream.add(self._layout.changes(session_id), data, headers)
+        else:
+            place = await self._add_in_pieces(session_id, data, headers)
+        with contextlib.suppress(Unreachable):  # it is on record; what is left only takes room
+            await self.sweep(session_id)
+        return place
+
+    async def _add_in_pieces(self, session_id: str, data: bytes, headers: dict[str, str]) -> int:
+        after = int(headers[EXPECTED])
+        if await self.head(session_id) != after:
+            raise Moved  # before so much is sent
+        await self.sweep(session_id)
+        change = new_id()
+        count = await write_pieces(self._stream, self._layout.pieces(session_id, change), data, after)
+        named = {**headers, PIECES: f"{change}/{count}"}
+        return await self._stream.add(self._layout.changes(session_id), b"", named)
+
+    async def sweep(self, session_id: str) -> None:
+        """Remove a session's pieces that can never count any more. Raises Unreachable.
+
+        Pieces say what their change expects to be the last one. Once another change is behind that, they are
+        of a change that is void, or was never made and never will be: however late its message may come.
+        """
+        for subject in await self._stream.subjects(self._layout.pieces(session_id)):
+            piece = await self._stream.next(subject, 0)
+            if piece is None:
+                continue
+            after = int(piece.headers[AFTER])
+            first = await self._stream.next(self._layout.changes(session_id), after)
+            change = subject.rpartition(".")[2]
+            if first is not None and first.headers.get(PIECES, "").partition("/")[0] != change:
+                await self._stream.purge(subject)

@@ -1,0 +1,238 @@
+"""One connection to one server, until it is lost: questions and their answers.
+
+All answers come to one subscription. A question that got no answer is in doubt; whether it may be asked again
+is for the caller to say.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import re
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from nats.aio.client import Client, RawCredentials
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from nats.errors import ConnectionClosedError, Error, OutboundBufferLimitError
+
+from journal.backend import Unreachable
+from journal.nats.address import Address, host_and_port
+
+# Longer than a server takes that is well, and its disk.
+ANSWER_SECONDS: Final = 2.0
+_CONNECT_SECONDS: Final = 2.0
+_DENIED = re.compile(r'permissions violation for (publish|subscription) to "?([^" ]+)')
+
+Heard = Callable[[Msg], Awaitable[None]]
+
+
+class NoAnswer(Exception):
+    """It was sent, or may have been; whether it was done is not known."""
+
+
+class NotSent(Exception):
+    """There is no connection any more; it was not sent."""
+
+
+class _Question:
+    """What was asked, and what came.
+
+    until_end  whether there are several answers, up to one that is only a status
+    """
+
+    __slots__ = ("answer", "parts", "subject", "timer", "until_end")
+
+    def __init__(self, subject: str, answer: "asyncio.Future[Msg]", *, until_end: bool) -> None:
+        self.subject, self.answer, self.until_end = subject, answer, until_end
+        self.parts: list[Msg] = []
+        self.timer: asyncio.TimerHandle | None = None
+
+    def give_up(self, loop: asyncio.AbstractEventLoop, parts: int = 0) -> None:
+        """Nothing came for so long; look again where parts of the answer came meanwhile."""
+        if self.answer.done():
+            return
+        if len(self.parts) > parts:
+            self.timer = loop.call_later(ANSWER_SECONDS, self.give_up, loop, len(self.parts))
+        else:
+            self.answer.set_exception(NoAnswer(f"no answer in {ANSWER_SECONDS:g} s"))
+
+
+class Link:
+    """A connection. Made by `connect`."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self._loop = asyncio.get_running_loop()
+        self._inbox = f"{client.new_inbox()}."
+        self._numbers = itertools.count(1)
+        self._questions: dict[str, _Question] = {}
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it was not lost yet, as far as is known."""
+        return self.client.is_connected
+
+    @property
+    def server(self) -> Mapping[str, Any]:
+        """What the server told about itself."""
+        info: Mapping[str, Any] = self.client._server_info
+        return info
+
+    async def ask(self, subject: str, payload: bytes = b"", headers: dict[str, str] | None = None) -> Msg:
+        """Send it, once, and wait for the answer. Raises NotSent, NoAnswer; Unreachable if it is denied."""
+        question = _Question(subject, self._loop.create_future(), until_end=False)
+        return await self._ask(question, payload, headers)
+
+    async def ask_for_all(self, subject: str, payload: bytes) -> tuple[list[Msg], Msg]:
+        """As `ask`, for several answers: those, and the status at the end."""
+        question = _Question(subject, self._loop.create_future(), until_end=True)
+        end = await self._ask(question, payload, None)
+        return question.parts, end
+
+    async def _ask(self, question: _Question, payload: bytes, headers: dict[str, str] | None) -> Msg:
+        number = str(next(self._numbers))
+        self._questions[number] = question
+        question.timer = self._loop.call_later(ANSWER_SECONDS, question.give_up, self._loop)
+        try:
+            await self.client.publish(question.subject, payload, self._inbox + number, headers)
+            return await question.answer
+        except (ConnectionClosedError, OutboundBufferLimitError) as error:
+            raise NotSent("the connection was lost") from error
+        finally:
+            question.timer.cancel()
+            del self._questions[number]
+
+    async def _answered(self, message: Msg) -> None:
+        question = self._questions.get(message.subject[len(self._inbox) :])
+        if question is None or question.answer.done():
+            return  # nobody waits for it any more
+        if question.until_end and "Status" not in (message.headers or ()):
+            question.parts.append(message)
+        else:
+            question.answer.set_result(message)
+
+    async def listen(self, subject: str, heard: Heard) -> Subscription:
+        """Call `heard` with what comes. Raises NotSent."""
+        try:
+            return await self.client.subscribe(subject, cb=heard)
+        except ConnectionClosedError as error:
+            raise NotSent("the connection was lost") from error
+
+    async def close(self) -> None:
+        """End it, whatever state it is in; who waits for an answer gets none."""
+        self._lost()
+        # A server that stands still takes nothing, and the client would wait until it does.
+        with contextlib.suppress(TimeoutError, Error, OSError, AttributeError):
+            async with asyncio.timeout(1):
+                await self.client.close()
+        transport = getattr(self.client._transport, "_io_writer", None)
+        if transport is not None:
+            transport.transport.abort()
+
+    def _lost(self) -> None:
+        for question in list(self._questions.values()):
+            if not question.answer.done():
+                question.answer.set_exception(NoAnswer("the connection was lost"))
+
+    def _denied(self, what: str, subject: str) -> None:
+        """The server says which subject, in small letters; nobody is told by whom it was used."""
+        refusal = Unreachable(f"this user may not {what} {subject!r}: ask the administrator for it")
+        for question in list(self._questions.values()):
+            if not question.answer.done() and (what == "subscribe to" or question.subject.lower() == subject):
+                question.answer.set_exception(refusal)
+
+
+class _NotEncryptedError(Error):
+    """The server would be told a password in plain text."""
+
+
+class _Client(Client):
+    """The library's client, which would say its password unencrypted if the server does not ask for TLS."""
+
+    def __init__(self, *, must_encrypt: bool) -> None:
+        super().__init__()
+        self._must_encrypt = must_encrypt
+
+    def _connect_command(self) -> bytes:
+        if self._must_encrypt and not self._server_info.get("tls_required"):
+            raise _NotEncryptedError("does not encrypt: set up its TLS, or use nats:// where that is meant")
+        return super()._connect_command()
+
+
+async def connect(address: Address, server: tuple[str, int], tls_name: str | None = None) -> Link:
+    """Connect to one of the servers. Raises Unreachable where it refuses, NotSent where it is not there."""
+    client = _Client(must_encrypt=address.is_tls)
+    link = Link(client)
+    problems: list[Exception] = []
+
+    async def on_error(error: Exception) -> None:
+        problems.append(error)
+        if denied := _DENIED.search(str(error).lower()):
+            link._denied("publish to" if denied[1] == "publish" else "subscribe to", denied[2].strip("'"))
+
+    async def on_closed() -> None:
+        link._lost()
+
+    options: dict[str, Any] = dict(login(address))
+    if tls := address.tls():
+        options |= {"tls": tls, "tls_hostname": tls_name or server[0]}
+    try:
+        # Two answers to pings missing, and it is lost: TCP alone notices no server that stands still.
+        async with asyncio.timeout(2 * _CONNECT_SECONDS):
+            await client.connect(
+                [f"nats://{host_and_port(*server)}"],
+                allow_reconnect=False,
+                max_reconnect_attempts=1,
+                reconnect_time_wait=0,
+                connect_timeout=_CONNECT_SECONDS,  # type: ignore[arg-type]
+                ping_interval=1,
+                max_outstanding_pings=2,
+                pending_size=0,  # nothing is kept for a connection that may come
+                error_cb=on_error,
+                closed_cb=on_closed,
+                **options,
+            )
+            await link.listen(f"{link._inbox}*", link._answered)
+            return link
+    except (Error, OSError, TimeoutError, NotSent) as error:
+        await link.close()
+        raise _refusal(server, problems[-1] if problems else error) from None
+    except BaseException:
+        await link.close()
+        raise
+
+
+def login(address: Address) -> dict[str, Any]:
+    """What the client needs to be let in. Raises Unreachable where a file of credentials is none."""
+    path = address.login.get("user_credentials")
+    if path is None:
+        return dict(address.login)
+    try:
+        text = Path(path).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Unreachable(f"the credentials in {path} cannot be read: {error}") from None
+    if "BEGIN NATS USER JWT" not in text or "BEGIN USER NKEY SEED" not in text:
+        raise Unreachable(f"{path} is no file of credentials: `nsc generate creds` writes one")
+    return {"user_credentials": RawCredentials(text)}
+
+
+def _refusal(server: tuple[str, int], error: Exception) -> Exception:
+    """What a failure to connect means: a refusal, or that nobody is there now."""
+    where, text = host_and_port(*server), str(error).removeprefix("nats: ").strip("'\" ")
+    if isinstance(error, _NotEncryptedError):
+        return Unreachable(f"{where} {text}")
+    if isinstance(error, ssl.SSLCertVerificationError):
+        advice = "name the authority's certificate with tls_ca, and the server by a name that is in its own"
+        return Unreachable(f"the certificate of {where} is not trusted, {error.verify_message}: {advice}")
+    if "authorization" in text.lower() or "authentication" in text.lower():
+        return Unreachable(
+            f"{where} does not let this user in: check user and password, token or credentials"
+        )
+    if isinstance(error, ssl.SSLError):
+        return Unreachable(
+            f"{where} and this machine cannot agree on TLS, {error.reason}: check tls_cert, tls_key"
+        )
+    return NotSent(f"{where}: {text or type(error).__name__}")

@@ -1,0 +1,231 @@
+"""What a stream can be asked: to add a message, for one message, for those behind a place.
+
+Two ways lead to a message. The leader knows what was acknowledged. Any server may answer a direct get, a
+thousand messages at once, and may not have the last ones yet. So the leader has the last word.
+"""
+
+import binascii
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from nats.aio.msg import Msg
+
+from journal.backend import Moved, Unclear, Unreachable
+from journal.nats.connection import Connection
+from journal.nats.link import NoAnswer
+
+_TOGETHER: Final = 1000
+_TOGETHER_BYTES: Final = 8 * 1024 * 1024
+_NO_HEADERS: Final[Mapping[str, str]] = {}
+
+# Error codes of the server
+_NOT_FOUND = (10037, 10043, 10059)  # no such message, sequence number, stream
+_MOVED = (10071, 10164, 10201)  # another message is the last one
+_REFUSED = (10002, 10023, 10028, 10047, 10054, 10109)  # no room, too large, sealed: nothing was written
+_STORE_FAILED = 10077  # no room, if it says that a maximum is exceeded
+
+
+class Message(NamedTuple):
+    """A message of a stream, and where it stands in it."""
+
+    place: int
+    subject: str
+    headers: Mapping[str, str]
+    data: bytes
+
+
+class _Error(msgspec.Struct):
+    code: int
+    err_code: int = 0
+    description: str = ""
+
+
+class _Ack(msgspec.Struct):
+    seq: int = 0
+    error: _Error | None = None
+
+
+class _Stored(msgspec.Struct):
+    subject: str
+    seq: int
+    hdrs: str = ""
+    data: str = ""
+
+
+class _Got(msgspec.Struct):
+    message: _Stored | None = None
+    error: _Error | None = None
+
+
+_encode = msgspec.json.encode
+_decode_ack = msgspec.json.Decoder(_Ack).decode
+_decode_got = msgspec.json.Decoder(_Got).decode
+
+
+class Refused(Unreachable):
+    """JetStream says no. `code` says why, in the server's numbers."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(f"JetStream refuses: {text}")
+        self.code = code
+
+
+class Stream:
+    """One stream."""
+
+    def __init__(self, connection: Connection, name: str) -> None:
+        self.connection, self.name = connection, name
+        self._get = f"$JS.API.STREAM.MSG.GET.{name}"
+        self._direct = f"$JS.API.DIRECT.GET.{name}"
+
+    # Writing
+
+    async def add(self, subject: str, data: bytes, headers: dict[str, str]) -> int:
+        """Add a message; its place. Raises Moved, Unclear, Unreachable."""
+        try:
+            answer = await self.connection.ask_once(subject, data, headers)
+        except NoAnswer as error:
+            raise Unclear(f"{self.name}: {error}") from error
+        try:
+            ack = _decode_ack(answer.data)
+        except msgspec.MsgspecError:
+            raise Unclear(f"{self.name}: nobody answers for the stream") from None  # it has no leader now
+        if ack.error is not None:
+            raise self._not_added(ack.error)
+        return ack.seq
+
+    def _not_added(self, error: _Error) -> Exception:
+        if error.err_code in _MOVED:
+            return Moved(error.description)
+        is_full = error.err_code == _STORE_FAILED and "maximum" in error.description
+        if is_full or error.err_code in _REFUSED or error.code not in (500, 503):
+            return Unreachable(
+                f"the stream {self.name} takes nothing more, {error.description}: make room in it"
+            )
+        return Unclear(f"{self.name}: {error.description}")
+
+    async def remove(self, place: int) -> bool:
+        """Remove a message; False where it is not there any more. Raises Unreachable."""
+        return (
+            await ask_api(self.connection, f"STREAM.MSG.DELETE.{self.name}", seq=place, no_erase=True)
+        ) != {}
+
+    async def purge(self, subject: str) -> None:
+        """Remove all messages of a subject. Raises Unreachable."""
+        await ask_api(self.connection, f"STREAM.PURGE.{self.name}", filter=subject)
+
+    # Reading: from the leader
+
+    async def last(self, subject: str) -> Message | None:
+        """The last message of a subject. Raises Unreachable."""
+        return await self._get_one(last_by_subj=subject)
+
+    async def next(self, subject: str, after: int) -> Message | None:
+        """The first message behind a place; the subject may have wildcards. Raises Unreachable."""
+        return await self._get_one(next_by_subj=subject, seq=after + 1)
+
+    async def _get_one(self, **which: object) -> Message | None:
+        got = await self.connection.ask(self._get, _encode(which), _read_got)
+        if got is None:
+            return None
+        headers = _headers(binascii.a2b_base64(got.hdrs)) if got.hdrs else _NO_HEADERS
+        return Message(got.seq, got.subject, headers, binascii.a2b_base64(got.data))
+
+    async def subjects(self, pattern: str) -> list[str]:
+        """The subjects of which there are messages, in no order. Raises Unreachable."""
+        found: list[str] = []
+        while True:
+            info = await ask_api(
+                self.connection, f"STREAM.INFO.{self.name}", subjects_filter=pattern, offset=len(found)
+            )
+            some = info["state"].get("subjects") or {}
+            found += some
+            if not some or len(found) >= info.get("total", 0):
+                return found
+
+    # Reading: from anybody, and what is missing from the leader
+
+    async def read(self, subject: str, after: int) -> AsyncIterator[Message]:
+        """The messages behind a place, in order, up to this moment. Raises Unreachable."""
+        # Whoever looks again and again finds one message or none: then the leader alone is asked.
+        alone, is_far_behind = 0, after == 0
+        while True:
+            if is_far_behind:
+                async for message in self._read_directly(subject, after):
+                    after = message.place
+                    yield message
+            one = await self.next(subject, after)
+            if one is None:
+                return
+            after = one.place
+            alone += 1
+            is_far_behind = alone > 1
+            yield one
+
+    async def _read_directly(self, subject: str, after: int) -> AsyncIterator[Message]:
+        while True:
+            which = {
+                "next_by_subj": subject,
+                "seq": after + 1,
+                "batch": _TOGETHER,
+                "max_bytes": _TOGETHER_BYTES,
+            }
+            parts, end = await self.connection.ask_for_all(self._direct, _encode(which))
+            before = "0"
+            for part in parts:
+                headers = part.headers
+                # Each names the one that was sent before it: what got lost on its way is asked for again.
+                if headers is None or headers["Nats-Last-Sequence"] != before:
+                    break
+                before = headers["Nats-Sequence"]
+                after = int(before)
+                yield Message(after, headers["Nats-Subject"], headers, part.data)
+            else:
+                if not parts or end.get("Nats-Num-Pending") == "0":
+                    return
+
+
+async def ask_api(connection: Connection, what: str, **body: object) -> dict[str, Any]:
+    """What JetStream answers; empty if it does not know the stream or message. Raises Unreachable."""
+
+    def understand(message: Msg) -> dict[str, Any]:
+        answer: dict[str, Any] = _read_json(message)
+        error = answer.get("error")
+        if error is None:
+            return answer
+        _check(msgspec.convert(error, _Error))
+        return {}
+
+    return await connection.ask(f"$JS.API.{what}", _encode(body) if body else b"", understand)
+
+
+def _check(error: _Error) -> None:
+    """Return if the server says that something is not there, else raise NoAnswer or Unreachable."""
+    if error.err_code in _NOT_FOUND:
+        return
+    if error.code in (500, 503) and error.err_code not in _REFUSED:
+        raise NoAnswer(error.description)
+    raise Refused(error.err_code, error.description)
+
+
+def _read_got(message: Msg) -> _Stored | None:
+    try:
+        got = _decode_got(message.data)
+    except msgspec.MsgspecError:
+        raise NoAnswer("nobody answers for the stream") from None
+    if got.error is not None:
+        _check(got.error)
+    return got.message
+
+
+def _read_json(message: Msg) -> Any:
+    try:
+        return msgspec.json.decode(message.data)
+    except msgspec.MsgspecError:
+        raise NoAnswer("nobody answers for JetStream") from None
+
+
+def _headers(raw: bytes) -> dict[str, str]:
+    lines = raw.decode("utf-8", "replace").split("\r\n")[1:]
+    return {key: value.strip() for key, colon, value in (line.partition(":") for line in lines) if colon}
