@@ -1,4 +1,4 @@
-"""The documents and attachments of a store's folder, as files by name."""
+"""What a store's folder holds beside its journals, by name: documents, attachments, the quarantine."""
 
 import asyncio
 import os
@@ -16,15 +16,17 @@ from journal.errors import InvalidNameError
 from journal.layout import Layout
 from journal.names import SESSIONS, check_category, check_name
 
-ATTACHMENTS: Final = ".journal/attachments/"
+ATTACHMENTS: Final = "attachments"
+DOCUMENTS: Final = "documents"
+QUARANTINE: Final = "quarantine"
 
 
 class FolderFiles:
-    """A document is `<category>/<name>.md` or `.json`, an attachment `.journal/attachments/<ab>/<its hash>`.
+    """`documents/<category>/<name>.md` or `.json`, `attachments/<hash>`, `quarantine/<name>`.
 
     Snapshots are not among them: each store makes its own. A revision is that of the content: the same bytes
     have the same one. `put` with a revision keeps those apart who use the folder as a backend; a store in it
-    asks for none, and replaces.
+    asks for none, and replaces. Raises InvalidNameError for what no store would keep under that name.
     """
 
     def __init__(self, disk: Disk, layout: Layout) -> None:
@@ -32,11 +34,11 @@ class FolderFiles:
         self._attachments = AttachmentFiles(disk, layout)
 
     async def get(self, name: str) -> File | None:
-        """See Files.get. Raises InvalidNameError."""
+        """See Files.get."""
         return await asyncio.to_thread(self._get, name)
 
     async def put(self, name: str, data: bytes, revision: int | None = None) -> int:
-        """See Files.put. Raises InvalidNameError, also for an attachment that is not under its own hash."""
+        """See Files.put."""
         return await asyncio.to_thread(self._put, name, data, revision)
 
     async def remove(self, name: str) -> bool:
@@ -56,13 +58,14 @@ class FolderFiles:
 
     def _put(self, name: str, data: bytes, revision: int | None) -> int:
         path = self._path(name)
-        if name.startswith(ATTACHMENTS):
+        if name.startswith(f"{ATTACHMENTS}/"):
             if sha256(data).hexdigest() != os.path.basename(name):
                 raise InvalidNameError("attachment", name, "is not the hash of these bytes")
             with self._attachments.held():
                 self._attachments.put(data, "application/octet-stream")
             return _revision_of(data)
         lock = os.path.join(self._layout.internal, "files.lock")
+        disks.check_folders(self._disk, self._layout.base, os.path.dirname(path))
         disks.make_folders(self._disk, self._layout.internal)
         fd = self._disk.open(lock, write=True, create=True)
         try:
@@ -77,23 +80,26 @@ class FolderFiles:
             disks.close(self._disk, fd, lock)
 
     def _path(self, name: str) -> str:
-        if name.startswith(ATTACHMENTS):
-            digest = os.path.basename(name)
-            path = self._attachments.path(digest)
-            if name != f"{ATTACHMENTS}{digest[:2]}/{digest}":
-                raise InvalidNameError("attachment", name, "is not where its hash would be")
-            return path
-        category, _, document = name.rpartition("/")
+        """Where a file is. Raises InvalidNameError, AttachmentError."""
+        kind, _, rest = name.partition("/")
+        if kind == ATTACHMENTS:
+            return self._attachments.path(rest)
+        if kind == QUARANTINE:
+            return os.path.join(self._layout.quarantine, check_name(rest))
+        category, _, document = rest.rpartition("/")
         stem, ending = os.path.splitext(document)
-        if ending not in (MARKDOWN, JSON):
-            raise InvalidNameError("document", name, "ends neither in .md nor in .json")
+        if kind != DOCUMENTS or ending not in (MARKDOWN, JSON):
+            raise InvalidNameError("file", name, "is no document, attachment or quarantined file")
         if check_category(category).split("/")[0] == SESSIONS:
             raise InvalidNameError("category", category, "is the store's own")
         return self._layout.document(category, check_name(stem), ending)
 
     def _names(self) -> Iterator[str]:
         for entry in self._attachments.entries():
-            yield f"{ATTACHMENTS}{entry.name[:2]}/{entry.name}"
+            yield f"{ATTACHMENTS}/{entry.name}"
+        for entry in self._disk.entries(self._layout.quarantine):
+            if stat.S_ISREG(entry.status.st_mode) and _is_name(entry.name):
+                yield f"{QUARANTINE}/{entry.name}"
         for entry in self._disk.entries(self._layout.base):
             if stat.S_ISDIR(entry.status.st_mode) and entry.name != SESSIONS:
                 yield from self._documents(entry.path, entry.name)
@@ -106,19 +112,19 @@ class FolderFiles:
             return
         for entry in self._disk.entries(path):
             name = f"{category}/{entry.name}"
+            stem, ending = os.path.splitext(entry.name)
             if stat.S_ISDIR(entry.status.st_mode):
                 yield from self._documents(entry.path, name)
-            elif stat.S_ISREG(entry.status.st_mode) and _is_document(entry.name):
-                yield name
+            elif stat.S_ISREG(entry.status.st_mode) and ending in (MARKDOWN, JSON) and _is_name(stem):
+                yield f"{DOCUMENTS}/{name}"
 
 
-def _is_document(name: str) -> bool:
-    stem, ending = os.path.splitext(name)
+def _is_name(name: str) -> bool:
     try:
-        check_name(stem)
+        check_name(name)
     except InvalidNameError:
         return False
-    return ending in (MARKDOWN, JSON)
+    return True
 
 
 def _revision_of(data: bytes) -> int:

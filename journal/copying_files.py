@@ -1,0 +1,108 @@
+"""Copying what stands beside the journals: attachments by their hashes, documents by their names."""
+
+import asyncio
+import re
+from collections.abc import Collection
+from hashlib import sha256
+from typing import Final
+
+from journal.backend import Files, Moved
+from journal.copied import Copied, Left
+from journal.folder_files import ATTACHMENTS, DOCUMENTS, QUARANTINE
+
+# The session of which a file in quarantine is.
+_QUARANTINED: Final = re.compile(r"(.+)\.(?:\d+|json)\.[0-9a-f]{8}")
+
+
+class Payloads:
+    """The attachments. Each goes once, before the first record that refers to it."""
+
+    def __init__(self, source: Files, target: Files, copied: Copied) -> None:
+        self._source, self._target, self._copied = source, target, copied
+        self._there: set[str] = set()
+        self._under_way: dict[str, asyncio.Lock] = {}
+        self._written: list[str] = []
+
+    async def begin(self) -> None:
+        """See which are there."""
+        names = await self._target.names(ATTACHMENTS)
+        self._there = {name.rpartition("/")[2] for name in names}
+
+    async def bring(self, digest: str) -> None:
+        """Copy one, if it is not there."""
+        if digest in self._there:
+            return
+        async with self._under_way.setdefault(digest, asyncio.Lock()):
+            if digest in self._there:
+                return
+            self._there.add(digest)
+            found = await self._source.get(_name(digest))
+            if found is None:
+                self._tell(digest, "the attachment is not in the source; what refers to it was copied")
+            elif sha256(found.data).hexdigest() != digest:
+                self._tell(digest, "the attachment was altered in the source, and was not copied")
+            else:
+                await self._target.put(_name(digest), found.data)
+                self._copied.attachments += 1
+                self._written.append(digest)
+        self._under_way.pop(digest, None)
+
+    async def rest(self) -> None:
+        """Copy those to which no record refers, too: one may be on its way."""
+        for name in await self._source.names(ATTACHMENTS):
+            await self.bring(name.rpartition("/")[2])
+
+    async def verify(self) -> None:
+        """Read back those that were written."""
+        for digest in self._written:
+            found = await self._target.get(_name(digest))
+            if found is None or sha256(found.data).hexdigest() != digest:
+                self._tell(digest, "read back, the attachment is not what was copied")
+
+    def _tell(self, digest: str, reason: str) -> None:
+        self._copied.problems.append(Left(_name(digest), reason))
+
+
+def _name(digest: str) -> str:
+    return f"{ATTACHMENTS}/{digest}"
+
+
+class Documents:
+    """What has a name: documents, and the bytes that are in quarantine."""
+
+    def __init__(self, source: Files, target: Files, copied: Copied) -> None:
+        self._source, self._target, self._copied = source, target, copied
+
+    async def all(self) -> None:
+        """Copy what is not there; what is there and says something else is a conflict."""
+        for folder in (QUARANTINE, DOCUMENTS):
+            for name in await self._source.names(folder):
+                await self._bring(name)
+
+    async def forget(self, session_ids: Collection[str]) -> None:
+        """Remove what is in quarantine of sessions of which content was erased, as the source did.
+
+        What of the content stands in damaged bytes nobody can say.
+        """
+        if not session_ids:
+            return
+        ours = set(await self._source.names(QUARANTINE))
+        for name in await self._target.names(QUARANTINE):
+            found = _QUARANTINED.fullmatch(name.removeprefix(f"{QUARANTINE}/"))
+            if found is not None and found[1] in session_ids and name not in ours:
+                await self._target.remove(name)
+
+    async def _bring(self, name: str) -> None:
+        found = await self._source.get(name)
+        if found is None:
+            return  # removed this very moment
+        there = await self._target.get(name)
+        try:
+            if there is None:
+                await self._target.put(name, found.data, 0)
+                self._copied.documents += name.startswith(DOCUMENTS)
+                return
+        except Moved:
+            there = await self._target.get(name)
+        if there is None or there.data != found.data:
+            self._copied.conflicts.append(Left(name, "it is there, and says something else"))

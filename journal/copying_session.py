@@ -1,0 +1,338 @@
+"""Copying one session: what is there is compared, record by record, and what is not is appended."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from typing import Final
+
+from journal.attached import attached_to
+from journal.backend import Change, Journals, Moved, Unclear
+from journal.chain import (
+    check_lines,
+    ends_batch,
+    event_bytes,
+    first_chain,
+    header_and_chain,
+    is_erased,
+)
+from journal.copied import Copied, Left
+
+# What is appended at once: a backend may take a message for each record.
+_MOST_LINES: Final = 500
+_MOST_BYTES: Final = 2 * 1024 * 1024
+# How often somebody else may be first, or an answer may fail to come, before this is given up.
+_MOST_TRIES: Final = 8
+_BEGINS: Final = b'{"v":1,"seq":'
+_ADOPTED: Final = b'{"type":"session_adopted"'
+
+Bring = Callable[[str], Awaitable[None]]
+"""Copies an attachment, by its digest."""
+
+
+class Copying:
+    """One session on its way. `take` its changes in their order, then `end`, then maybe `verify`.
+
+    written       how many records were written
+    is_rewritten  whether the journal that was there had to go, because content was erased since
+    """
+
+    def __init__(
+        self, source: Journals, target: Journals, session_id: str, copied: Copied, bring: Bring
+    ) -> None:
+        self.session_id = session_id
+        self.written = 0
+        self.is_rewritten = False
+        self._source, self._target, self._copied, self._bring = source, target, copied, bring
+        # How far the source was read, and where that is in the target.
+        self._version, self._chain = 0, first_chain(session_id)
+        self._place = 0
+        self._theirs: _Lines | None = _Lines(target.read(session_id, 0))
+        self._had = False  # whether the target had records
+        self._is_over = False  # nothing more is to be done for it
+        self._must_rewrite = False
+        self._is_readopted = False
+        self._is_buried = False  # the source tells of deletions that the target does not know
+        self._is_unclear = False  # what is found there may be what was written here
+
+    async def take(self, changes: Iterable[Change]) -> None:
+        """Copy these."""
+        lines: list[bytes] = []
+        for change in changes:
+            if self._is_over:
+                return
+            if change.kind == "delete":
+                await self._bury(change.data)
+                continue
+            if change.kind == "replace" and self._version:
+                await self._compare_anew()
+                lines = []
+            found = change.data.split(b"\n")[:-1]
+            chains, _, damage = check_lines(found, self._version + 1, self._chain)
+            if damage is not None:
+                await self._append(lines)
+                where = f"session {self.session_id!r}, record {self._version + len(chains) + 1}"
+                self.stop(f"{where}: {damage.reason}; what stands before it was copied", is_problem=True)
+                return
+            self._version, self._chain = self._version + len(found), chains[-1]
+            for line in found:
+                for attachment in attached_to(line):
+                    await self._bring(attachment.digest)
+            lines += found
+        await self._append(lines)
+
+    async def end(self) -> None:
+        """Bring it to an end, when all of the source was taken."""
+        theirs, has_more = self._theirs, False
+        try:
+            if theirs is not None and not self._is_over:
+                has_more = await theirs.peek() is not None
+                self._place = theirs.place
+            if not self._is_over:
+                await self._conclude(has_more)
+        finally:
+            self._is_over, self._theirs = True, None
+            if theirs is not None:
+                await theirs.close()
+
+    async def _conclude(self, has_more: bool) -> None:
+        copied = self._copied
+        if not self._version:
+            if has_more:
+                self.stop("it was deleted in the source, and is still there; delete it there, too")
+        elif self._must_rewrite and has_more:
+            self.stop("content was erased in the source, and there it went on; erase it there, too")
+        elif self._must_rewrite:
+            await self._rewrite()
+        elif self.written and not self._had:
+            copied.created += 1
+        elif self.written:
+            copied.continued += 1
+        elif has_more:
+            copied.ahead += 1
+        else:
+            copied.same += 1
+
+    async def verify(self) -> None:
+        """Read back what was written: each hash, and whether the head is the source's."""
+        version, chain = 0, first_chain(self.session_id)
+        head = None
+        async for change in self._target.read(self.session_id, 0):
+            if change.kind == "delete":
+                continue
+            lines = change.data.split(b"\n")[:-1]
+            chains, _, damage = check_lines(lines, version + 1, chain)
+            if damage is not None:
+                break
+            if version < self._version <= version + len(lines):
+                head = chains[self._version - version - 1]
+            version, chain = version + len(lines), chains[-1]
+        if head != self._chain:
+            reason = f"read back, it is not what was copied up to version {self._version}; verify it there"
+            self._copied.problems.append(Left(self.session_id, reason))
+
+    # What is there
+
+    async def _compared(self, theirs: "_Lines", lines: list[bytes]) -> list[bytes]:
+        """What of these lines is not there. What is there and is something else ends it."""
+        for index, ours in enumerate(lines):
+            their = await theirs.next()
+            if their is None:
+                self._place, self._theirs = theirs.place, None
+                if self._is_readopted:
+                    self._must_rewrite = True
+                return lines[index:]
+            if self._is_unclear and their == ours:
+                self._wrote(1)
+                continue
+            self._had = self._had or not self.written
+            if their == ours:
+                continue
+            if header_and_chain(their) == header_and_chain(ours):
+                if is_erased(ours):
+                    self._must_rewrite = True
+                    continue
+                self.stop(f"the content of a record was erased there, and not in the source: {_named(ours)}")
+            elif _is_adoption(ours) and event_bytes(their) == event_bytes(ours):
+                self._is_readopted = True  # another program's file, taken in here and there
+                continue
+            else:
+                also = "; it was deleted in the source since" if self._is_buried else ""
+                self.stop(f"it is there with another history, from {_named(ours)} on{also}")
+            return []
+        return []
+
+    async def _compare_anew(self) -> None:
+        """The source's journal was replaced meanwhile: compare from the beginning."""
+        self._version, self._chain = 0, first_chain(self.session_id)
+        await self._look_again(0)
+
+    async def _look_again(self, place: int) -> None:
+        """See what is there behind a place by now."""
+        if self._theirs is not None:
+            await self._theirs.close()
+        self._theirs = _Lines(self._target.read(self.session_id, place))
+        self._theirs.place = place
+
+    # What is written
+
+    async def _append(self, lines: list[bytes]) -> None:
+        """Append what of these is not there."""
+        tries = 0
+        while lines and not self._is_over:
+            if self._theirs is not None:
+                lines = await self._compared(self._theirs, lines)
+                continue
+            if self._must_rewrite:
+                return
+            some, rest = _some(lines)
+            try:
+                self._place = await self._target.append(self.session_id, _ended(some), self._place)
+            except (Moved, Unclear) as error:
+                self._is_unclear = self._is_unclear or isinstance(error, Unclear)
+                tries += 1
+                await self._pause(tries)
+                await self._look_again(self._place)
+                continue
+            self._wrote(len(some))
+            self._is_unclear = False
+            lines = rest
+
+    async def _bury(self, tombstones: bytes) -> None:
+        """Note deletions, before anything else of the session comes."""
+        if self._version:
+            self.stop("it was deleted in the source meanwhile")
+            return
+        ours = tombstones.splitlines(keepends=True)
+        tries = 0
+        while (theirs := self._theirs) is not None:
+            is_there = await theirs.peek() is not None
+            missing = [each for each in ours if each not in theirs.tombstones]
+            if not missing:
+                return
+            if is_there:
+                self._is_buried = True
+                return
+            try:
+                data = b"".join([*theirs.tombstones, *missing])
+                theirs.place = await self._target.delete(self.session_id, data, theirs.place)
+                self._copied.tombstones += 1
+                return
+            except (Moved, Unclear):
+                tries += 1
+                await self._pause(tries)
+                await self._look_again(0)
+
+    async def _rewrite(self) -> None:
+        """Put the source's journal, as it is now, in the place of the one that is there."""
+        tries = 0
+        while True:
+            lines = [
+                line
+                async for change in self._source.read(self.session_id, 0)
+                if change.kind != "delete"
+                for line in change.data.splitlines()
+            ]
+            chains, _, damage = check_lines(lines, 1, first_chain(self.session_id))
+            if damage is not None or not lines:
+                self.stop("it changed in the source meanwhile; copy again")
+                return
+            try:
+                self._place = await self._target.replace(self.session_id, _ended(lines), self._place)
+            except Moved:
+                if not await self._is_there(lines):
+                    self.stop("it changed there meanwhile; copy again")
+                    return
+            except Unclear:
+                tries += 1
+                await self._pause(tries)
+                continue
+            self._version, self._chain = len(lines), chains[-1]
+            self._wrote(len(lines))
+            self._copied.rewritten += 1
+            self.is_rewritten = True
+            return
+
+    async def _is_there(self, lines: list[bytes]) -> bool:
+        """Whether the target has exactly these."""
+        theirs = _Lines(self._target.read(self.session_id, 0))
+        found = [line == await theirs.next() for line in lines]
+        return all(found) and await theirs.peek() is None
+
+    def _wrote(self, records: int) -> None:
+        self.written += records
+        self._copied.records += records
+
+    async def _pause(self, tries: int) -> None:
+        if tries >= _MOST_TRIES:
+            raise Unclear(f"session {self.session_id!r} is written by others, or its backend does not answer")
+        await asyncio.sleep(0.01 * 2**tries)
+
+    def stop(self, reason: str, *, is_problem: bool = False) -> None:
+        """Leave it alone from here on, for this reason: what is there stays."""
+        self._is_over = True
+        left = self._copied.problems if is_problem else self._copied.conflicts
+        left.append(Left(self.session_id, reason))
+
+
+class _Lines:
+    """The records of a session, read one by one.
+
+    place       behind the last change that was read
+    tombstones  what was read of the session's deletions
+    """
+
+    def __init__(self, changes: AsyncIterator[Change]) -> None:
+        self._changes = changes
+        self._lines: deque[bytes] = deque()
+        self.place = 0
+        self.tombstones: list[bytes] = []
+
+    async def peek(self) -> bytes | None:
+        """The next one, without its newline; None at the end."""
+        while not self._lines:
+            change = await anext(self._changes, None)
+            if change is None:
+                return None
+            self.place = change.place
+            if change.kind == "delete":
+                self.tombstones = change.data.splitlines(keepends=True)
+            else:
+                self._lines.extend(change.data.split(b"\n")[:-1])
+        return self._lines[0]
+
+    async def next(self) -> bytes | None:
+        """The next one; it is not given out again."""
+        line = await self.peek()
+        if line is not None:
+            self._lines.popleft()
+        return line
+
+    async def close(self) -> None:
+        """Read no more."""
+        close = getattr(self._changes, "aclose", None)
+        if close is not None:
+            await close()
+
+
+def _some(lines: list[bytes]) -> tuple[list[bytes], list[bytes]]:
+    """As many whole batches as are appended at once, one at least; and the rest."""
+    size = end = 0
+    for index, line in enumerate(lines):
+        size += len(line)
+        if end and (index >= _MOST_LINES or size > _MOST_BYTES):
+            break
+        if ends_batch(line):
+            end = index + 1
+    return lines[:end], lines[end:]
+
+
+def _ended(lines: list[bytes]) -> list[bytes]:
+    return [line + b"\n" for line in lines]
+
+
+def _named(line: bytes) -> str:
+    return f"record {int(line[len(_BEGINS) : line.index(b',', len(_BEGINS))])}"
+
+
+def _is_adoption(line: bytes) -> bool:
+    return line.startswith(_BEGINS + b"1,") and event_bytes(line).startswith(_ADOPTED)

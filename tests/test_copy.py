@@ -1,0 +1,653 @@
+"""Copying a store: all of it arrives, nothing that is there is lost, and the source stays as it is."""
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from journal import JournalError, StateStore
+from journal.backend import Backend, Change, Moved, Unclear, Unreachable
+from journal.copied import Copied
+from journal.copying import copy
+from journal.export import export_json
+from journal.folder import FolderBackend
+from journal.memory import MemoryBackend
+from projections import CustomEvent, MetadataSet
+
+
+def copied(source: Backend | Path, target: Backend | Path, **options: Any) -> Copied:
+    """Copy, in a loop of its own, within a time."""
+
+    def backend(each: Backend | Path) -> Backend:
+        return FolderBackend(str(each)) if isinstance(each, Path) else each
+
+    async def main() -> Copied:
+        async with asyncio.timeout(60):
+            return await copy(backend(source), backend(target), **options)
+
+    return asyncio.run(main())
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """All that is to be copied: each file, but for what is derived."""
+    found = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
+    derived = ("sessions/", ".journal/catalog", ".journal/search", ".journal/marks", ".journal/changed")
+    return {
+        name: path.read_bytes()
+        for name, path in found.items()
+        if not (name.startswith(derived) and not name.endswith(".jsonl")) and not name.endswith("lock")
+    }
+
+
+def looks_of(folder: Path) -> dict[str, tuple[bytes, int]]:
+    """Every file with its bytes and its time: what shows any change."""
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path): (path.read_bytes(), path.stat().st_mtime_ns) for path in paths}
+
+
+def talk(store: StateStore, session_id: str, *said: str) -> None:
+    session = store.get_or_create_session("ann", session_id)
+    for text in said:
+        session.add_user_message(text)
+        store.save_session(session)
+
+
+def counts(found: Copied) -> dict[str, int]:
+    """What is not nothing."""
+    numbers = {name: value for name, value in vars(found).items() if isinstance(value, int) and value}
+    return numbers | {
+        name: len(getattr(found, name)) for name in ("conflicts", "problems") if getattr(found, name)
+    }
+
+
+@pytest.fixture
+def there(tmp_path: Path) -> Path:
+    """The folder to copy to."""
+    return tmp_path / "there"
+
+
+@pytest.fixture
+def full(store: StateStore, folder: Path) -> StateStore:
+    """A store with all that a store can have."""
+    for number in range(12):
+        talk(store, f"s{number}", *(f"say {each}" for each in range(number)))
+    talk(store, "Ä b@c", "hello")
+    store.append("s3", [MetadataSet(key=str(each), value=each) for each in range(1200)], expected_version=4)
+    store.append("s4", [CustomEvent(name="large", data={"text": "x" * 3_000_000})], expected_version=5)
+    reference = store.attach(b"picture", "image/png")
+    store.append("s5", [CustomEvent(name="image", data={"image": reference})], expected_version=6)
+    store.attach(b"on its way")
+    store.fork("s5", new_id="fork")
+    store.erase("s6", [2], reason="asked for")
+    for _ in range(2):
+        talk(store, "gone", "hello")
+        store.delete_session("gone", why="asked for")
+    talk(store, "again", "hello")
+    store.delete_session("again")
+    talk(store, "again", "anew")
+    store.save_markdown("notes/deep", "a b", "# A")
+    store.save_json("config", "c", {"x": 1})
+    store.compact()
+    (folder / ".journal" / "quarantine").mkdir()
+    (folder / ".journal" / "quarantine" / "s1.100.0123abcd").write_bytes(b"\0torn")
+    return store
+
+
+# All of it
+
+
+def test_a_copy_has_all_that_the_source_has(full: StateStore, folder: Path, there: Path) -> None:
+    """Byte for byte; the source is as it was."""
+    records = sum(each.version for each in full.list_sessions())
+    before = looks_of(folder)
+    found = copied(folder, there)
+
+    assert counts(found) == {
+        "created": 15,
+        "records": records,
+        "tombstones": 2,
+        "documents": 2,
+        "attachments": 2,
+    }
+    assert found.ok
+    assert files_of(there) == files_of(folder)
+    assert looks_of(folder) == before
+    with StateStore(there) as store:
+        assert store.verify().ok
+        assert store.list_sessions() == full.list_sessions()
+        assert store.tombstones() == full.tombstones()
+        assert store.load_markdown("notes/deep", "a b") == "# A"
+
+
+def test_a_copy_of_a_copy_is_one_whatever_lies_between(full: StateStore, folder: Path, there: Path) -> None:
+    memory = MemoryBackend()
+    copied(folder, memory)
+    found = copied(memory, there)
+
+    assert found.ok
+    assert files_of(there) == files_of(folder)
+    assert copied(there, folder).created == 0
+
+
+@pytest.mark.parametrize("backend", ["folder", "memory"])
+def test_again_nothing_is_written(full: StateStore, folder: Path, there: Path, backend: str) -> None:
+    """All of it is there."""
+    target = MemoryBackend() if backend == "memory" else FolderBackend(str(there))
+    copied(folder, target)
+    before = looks_of(there) if backend == "folder" else dict(target.journals._changes)
+    found = copied(folder, target)
+
+    assert counts(found) == {"same": 15}
+    assert (looks_of(there) if backend == "folder" else target.journals._changes) == before
+
+
+def test_what_grew_is_continued(full: StateStore, folder: Path, there: Path) -> None:
+    """Only what is new is written, to the same file; new sessions come whole."""
+    copied(folder, there)
+    inode = (there / "sessions" / "s2.jsonl").stat().st_ino
+    talk(full, "s2", "more", "and more")
+    talk(full, "new", "hello")
+    full.save_json("config", "d", 2)
+    found = copied(folder, there)
+
+    assert counts(found) == {"created": 1, "continued": 1, "same": 14, "records": 4, "documents": 1}
+    assert files_of(there) == files_of(folder)
+    assert (there / "sessions" / "s2.jsonl").stat().st_ino == inode
+
+
+def test_what_went_on_there_is_left_alone_and_comes_back(full: StateStore, folder: Path, there: Path) -> None:
+    """There and back again."""
+    copied(folder, there)
+    with StateStore(there) as store:
+        talk(store, "s2", "more")
+    found = copied(folder, there)
+
+    assert counts(found) == {"same": 14, "ahead": 1}
+    assert counts(copied(there, folder)) == {"same": 14, "continued": 1, "records": 1}
+    assert files_of(there) == files_of(folder)
+
+
+def test_an_empty_store_is_copied(tmp_path: Path, there: Path) -> None:
+    assert counts(copied(tmp_path, there)) == {}
+    assert not there.exists()
+
+
+# In any order, in any pieces
+
+
+class Shuffled(MemoryBackend):
+    """A store whose sessions' changes come mixed, as those of a stream do."""
+
+    async def _mixed(self) -> AsyncIterator[Change]:
+        waiting: dict[str, list[Change]] = {}
+        for change in list(self.journals._changes.values()):
+            waiting.setdefault(change.session_id, []).append(change)
+        draw = random.Random(7)
+        while waiting:
+            session_id = draw.choice(sorted(waiting))
+            yield waiting[session_id].pop(0)
+            if not waiting[session_id]:
+                del waiting[session_id]
+
+
+@pytest.mark.parametrize("window", [1, 5_000, 10**9])
+def test_sessions_may_come_mixed_and_in_pieces(
+    full: StateStore, folder: Path, there: Path, window: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much is read before it is written; and again, when half of it is there."""
+    monkeypatch.setattr("journal.copying._WINDOW_BYTES", window)
+    memory = Shuffled()
+    copied(folder, memory)
+    plain = memory.journals.read
+    monkeypatch.setattr(
+        memory.journals, "read", lambda each, after: plain(each, after) if each else memory._mixed()
+    )
+    copied(memory, there)
+    assert files_of(there) == files_of(folder)
+
+    for path in sorted((there / "sessions").glob("*.jsonl"))[::2]:
+        path.write_bytes(b"".join(path.read_bytes().splitlines(True)[:1]))
+    found = copied(memory, there)
+
+    assert found.ok
+    assert files_of(there) == files_of(folder)
+
+
+class Cut(MemoryBackend):
+    """A store that is gone after so many writes."""
+
+    def __init__(self, writes: int) -> None:
+        super().__init__()
+        self.left = writes
+        add = self.journals._add
+
+        def add_some(*arguments: Any) -> int:
+            if self.left == 0:
+                raise Unreachable("the cable was cut")
+            self.left -= 1
+            return add(*arguments)
+
+        self.journals._add = add_some  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("writes", [0, 1, 7, 16])
+def test_an_interrupted_copy_goes_on(full: StateStore, folder: Path, there: Path, writes: int) -> None:
+    """What is there stays, and is not written again."""
+    target = Cut(writes)
+    with pytest.raises(JournalError, match=r"the cable was cut.*Copy again"):
+        copied(folder, target)
+    target.left = -1
+    found = copied(folder, target)
+    copied(target, there)
+
+    assert found.ok
+    assert files_of(there) == files_of(folder)
+
+
+class Shaky(MemoryBackend):
+    """A store of which every other answer does not come; of those, every other was written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        add, self.calls = self.journals._add, 0
+
+        def add_some(*arguments: Any) -> int:
+            self.calls += 1
+            if self.calls % 4 == 1:
+                raise Unclear
+            place = add(*arguments)
+            if self.calls % 4 == 3:
+                raise Unclear
+            return place
+
+        self.journals._add = add_some  # type: ignore[method-assign]
+
+
+def test_unclear_answers_double_nothing(full: StateStore, folder: Path, there: Path) -> None:
+    """It is looked whether it was written; so are rewrites and deletions."""
+    target = Shaky()
+    found = copied(folder, target)
+    full.erase("s7", [3], reason="asked for")
+    full.erase("s8", [3], reason="asked for")
+    again = copied(folder, target)
+    copied(target, there)
+
+    assert (found.created, found.records) == (15, sum(e.version for e in full.list_sessions()) - 2)
+    assert (counts(again)["rewritten"], again.ok) == (2, True)
+    assert files_of(there) == {**files_of(folder)}
+
+
+def test_an_answer_that_never_comes_ends_the_copy(store: StateStore, folder: Path) -> None:
+    talk(store, "s", "hello")
+    target = MemoryBackend()
+
+    def never(*_: Any) -> int:
+        raise Unclear
+
+    target.journals._add = never  # type: ignore[method-assign]
+    with pytest.raises(JournalError, match=r"does not answer.*Copy again"):
+        copied(folder, target)
+
+
+class Busy(MemoryBackend):
+    """A store to which somebody else copies the same, and is always first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        add = self.journals._add
+
+        def add_theirs(session_id: str, kind: str, data: bytes, after: int) -> int:
+            first, *_ = data.splitlines(True)
+            if kind == "append" and b'"more"' not in first:
+                add(session_id, kind, first, after)
+                raise Moved
+            return add(session_id, kind, data, after)
+
+        self.journals._add = add_theirs  # type: ignore[method-assign]
+
+
+def test_two_copies_at_once_write_one_store(store: StateStore, folder: Path, there: Path) -> None:
+    """Whoever comes second goes on behind the first."""
+    talk(store, "s", "one", "two")
+    store.append("s", [MetadataSet(key="a", value=1), MetadataSet(key="b", value=2)], expected_version=3)
+    target = Busy()
+    found = copied(folder, target)
+    copied(target, there)
+
+    assert found.ok
+    assert files_of(there) == files_of(folder)
+
+
+def test_the_source_may_be_written_meanwhile(store: StateStore, folder: Path, there: Path) -> None:
+    """What is copied is whole; the rest is the next copy's."""
+    for number in range(40):
+        talk(store, f"s{number:02}", "one")
+
+    def write(name: str, done: int, total: int) -> None:
+        talk(store, f"s{random.Random(done).randrange(40):02}", "more")
+        if done % 5 == 0:
+            talk(store, f"t{done}{total}", "new")
+
+    found = copied(folder, there, progress=write)
+    with StateStore(there) as reading:
+        assert found.ok
+        assert reading.verify().ok
+    assert copied(folder, there).ok
+    assert files_of(there) == files_of(folder)
+
+
+# What is there
+
+
+def test_another_history_is_left_alone(full: StateStore, folder: Path, there: Path) -> None:
+    """It is told by name and record; all else is copied."""
+    with StateStore(there) as store:
+        talk(store, "s2", "something else")
+        store.save_json("config", "c", {"x": 2})
+    theirs = (there / "sessions" / "s2.jsonl").read_bytes()
+    found = copied(folder, there)
+
+    assert counts(found)["created"] == 14
+    assert [(each.name, each.reason) for each in found.conflicts] == [
+        ("s2", "it is there with another history, from record 1 on"),
+        ("documents/config/c.json", "it is there, and says something else"),
+    ]
+    assert not found.ok
+    assert (there / "sessions" / "s2.jsonl").read_bytes() == theirs
+    assert json.loads((there / "config" / "c.json").read_bytes()) == {"x": 2}
+
+
+def test_histories_that_part_are_left_alone(full: StateStore, folder: Path, there: Path) -> None:
+    copied(folder, there)
+    with StateStore(there) as store:
+        talk(store, "s2", "theirs")
+    talk(full, "s2", "ours", "and more")
+    theirs = (there / "sessions" / "s2.jsonl").read_bytes()
+    found = copied(folder, there)
+
+    assert [(each.name, each.reason) for each in found.conflicts] == [
+        ("s2", "it is there with another history, from record 4 on")
+    ]
+    assert (there / "sessions" / "s2.jsonl").read_bytes() == theirs
+
+
+@pytest.mark.parametrize("backend", ["folder", "memory"])
+def test_what_was_erased_since_goes_there_too(
+    full: StateStore, folder: Path, there: Path, backend: str
+) -> None:
+    """Its content is nowhere, and what else was said since is there."""
+    talk(full, "s9", "the secret", "harmless")
+    memory = MemoryBackend()
+    target = memory if backend == "memory" else FolderBackend(str(there))
+    copied(folder, target)
+    with StateStore(there) as store:
+        store.compact()
+        store.search("secret")
+    full.erase("s9", [11], reason="asked for")
+    talk(full, "s9", "afterwards")
+    found = copied(folder, target)
+
+    assert counts(found)["rewritten"] == 1
+    assert found.ok
+    if backend == "memory":
+        assert b"the secret" not in b"".join(each.data for each in memory.journals._changes.values())
+        copied(memory, there)
+    assert files_of(there) == files_of(folder)
+    assert [str(path) for path in there.rglob("*") if path.is_file() and b"secret" in path.read_bytes()] == []
+
+
+def test_bytes_in_quarantine_go_with_an_erasure(full: StateStore, folder: Path, there: Path) -> None:
+    """Those of the session; nobody can say what of the content stands in them."""
+    kept = ".journal/quarantine/s1.100.0123abcd"
+    copied(folder, there)
+    assert (there / kept).exists()
+    full.erase("s1", [2], reason="asked for")
+    assert not (folder / kept).exists()
+    copied(folder, there)
+
+    assert not (there / kept).exists()
+
+
+def test_what_was_erased_there_stays_erased(full: StateStore, folder: Path, there: Path) -> None:
+    copied(folder, there)
+    with StateStore(there) as store:
+        store.erase("s2", [2], reason="asked for")
+    talk(full, "s2", "more")
+    theirs = (there / "sessions" / "s2.jsonl").read_bytes()
+    found = copied(folder, there)
+
+    assert [(each.name, each.reason) for each in found.conflicts] == [
+        ("s2", "the content of a record was erased there, and not in the source: record 2")
+    ]
+    assert (there / "sessions" / "s2.jsonl").read_bytes() == theirs
+
+
+def test_an_erasure_does_not_undo_what_was_written_there(full: StateStore, folder: Path, there: Path) -> None:
+    copied(folder, there)
+    with StateStore(there) as store:
+        talk(store, "s2", "theirs")
+        theirs = (there / "sessions" / "s2.jsonl").read_bytes()
+        full.erase("s2", [2], reason="asked for")
+        found = copied(folder, there)
+
+    assert [each.name for each in found.conflicts] == ["s2"]
+    assert (there / "sessions" / "s2.jsonl").read_bytes() == theirs
+
+
+def test_what_was_deleted_since_is_told(full: StateStore, folder: Path, there: Path) -> None:
+    """A copy deletes nothing; nor does what was begun anew take the place of what was."""
+    copied(folder, there)
+    full.delete_session("s2")
+    full.delete_session("s3")
+    talk(full, "s3", "anew")
+    found = copied(folder, there)
+
+    assert sorted(found.conflicts) == [
+        ("s2", "it was deleted in the source, and is still there; delete it there, too"),
+        ("s3", "it is there with another history, from record 1 on; it was deleted in the source since"),
+    ]
+    with StateStore(there) as store:
+        assert store.load_session("s2") is not None
+        for session_id in ("s2", "s3"):
+            store.delete_session(session_id)
+    assert copied(folder, there).ok
+    with StateStore(there) as store:
+        assert store.load_session("s2") is None
+        assert store.load_session("s3").user_messages[0].content == "anew"
+
+
+# Other programs' sessions
+
+
+@pytest.fixture
+def foreign(store: StateStore, folder: Path) -> Iterator[Path]:
+    """A folder with a session file of another program, and no journal."""
+    talk(store, "s", "hello")
+    path = folder / "sessions" / "s.json"
+    path.write_bytes(export_json(store, "s"))
+    (folder / "sessions" / "s.jsonl").unlink()
+    return folder
+
+
+def test_another_programs_session_is_adopted_there(foreign: Path, there: Path) -> None:
+    """Its file stays as it is; copied again, it is there."""
+    before = looks_of(foreign)
+    found = copied(foreign, there)
+
+    assert (found.created, found.records, found.ok) == (1, 1, True)
+    assert looks_of(foreign) == before
+    assert counts(copied(foreign, there)) == {"same": 1}
+    with StateStore(there) as store:
+        assert store.verify("s").ok
+        assert store.load_session("s").user_messages[0].content == "hello"
+        talk(store, "s", "more")
+    assert counts(copied(foreign, there)) == {"ahead": 1}
+
+
+def test_what_went_on_there_comes_back_to_the_program_s_file(foreign: Path, there: Path) -> None:
+    """It is the same beginning, taken in twice."""
+    copied(foreign, there)
+    with StateStore(there) as store:
+        talk(store, "s", "more")
+    found = copied(there, foreign)
+
+    assert (found.rewritten, found.ok) == (1, True)
+    assert files_of(foreign) == files_of(there)
+    with StateStore(foreign) as store:
+        assert [each.content for each in store.load_session("s").user_messages] == ["hello", "more"]
+
+
+def test_a_session_that_went_on_twice_is_a_conflict(foreign: Path, there: Path) -> None:
+    copied(foreign, there)
+    for folder in (foreign, there):
+        with StateStore(folder) as store:
+            talk(store, "s", "more")
+    found = copied(foreign, there)
+
+    assert [each.name for each in found.conflicts] == ["s"]
+
+
+# Damage
+
+
+def test_a_damaged_session_is_told_and_the_others_are_copied(
+    full: StateStore, folder: Path, there: Path
+) -> None:
+    """What stands before the damage is there; after a repair the rest comes."""
+    path = folder / "sessions" / "s9.jsonl"
+    path.write_bytes(path.read_bytes().replace(b"say 4", b"say 5", 1))
+    (folder / "sessions" / "no.json").write_text("{")
+    before = looks_of(folder)
+    found = copied(folder, there)
+
+    assert counts(found)["problems"] == 2
+    assert [each.name for each in sorted(found.problems)] == ["no", "s9"]
+    assert "s9.jsonl, byte" in sorted(found.problems)[1].reason
+    assert looks_of(folder) == before
+    assert (there / "sessions" / "s9.jsonl").read_bytes().count(b"\n") == 5
+    full.repair("s9")
+    (folder / "sessions" / "no.json").unlink()
+
+    assert counts(copied(folder, there))["continued"] == 1
+    assert (there / "sessions" / "s9.jsonl").read_bytes() == path.read_bytes()
+
+
+class Altered(MemoryBackend):
+    """A store that gives out something else than it took."""
+
+    def __init__(self, old: bytes, new: bytes) -> None:
+        super().__init__()
+        add = self.journals._add
+        self.journals._add = lambda each, kind, data, after: add(  # type: ignore[method-assign]
+            each, kind, data.replace(old, new), after
+        )
+
+
+def test_a_source_that_is_not_whole_is_told(full: StateStore, folder: Path, there: Path) -> None:
+    """Whatever keeps it: each chain is checked before it is written."""
+    altered = Altered(b"say 10", b"say 11")
+    copied(folder, altered, verify=False)
+    found = copied(altered, there)
+
+    assert [each.name for each in found.problems] == ["s11"]
+    assert "record 12" in found.problems[0].reason
+    with StateStore(there) as store:
+        assert store.verify().ok
+
+
+def test_what_is_read_back_is_checked(full: StateStore, folder: Path) -> None:
+    """A target that keeps something else is found out; not without looking."""
+    found = copied(folder, Altered(b"say 10", b"say 11"))
+
+    assert [(each.name, each.reason) for each in found.problems] == [
+        ("s11", "read back, it is not what was copied up to version 12; verify it there")
+    ]
+    assert copied(folder, Altered(b"say 10", b"say 11"), verify=False).ok
+
+
+def test_a_target_that_is_damaged_is_told(full: StateStore, folder: Path, there: Path) -> None:
+    copied(folder, there)
+    path = there / "sessions" / "s9.jsonl"
+    path.write_bytes(path.read_bytes().replace(b"say 4", b"say 5", 1))
+    damaged = path.read_bytes()
+    talk(full, "s9", "more")
+    found = copied(folder, there)
+
+    assert [each.name for each in found.problems] == ["s9"]
+    assert str(path) in found.problems[0].reason
+    assert path.read_bytes() == damaged
+
+
+def test_attachments_that_are_not_whole_are_told(full: StateStore, folder: Path, there: Path) -> None:
+    """The records that refer to them are copied."""
+    one, two = sorted((folder / ".journal" / "attachments").glob("*/*"))
+    one.write_bytes(b"something else")
+    two.unlink()
+    found = copied(folder, there)
+
+    assert {each.name.rpartition("/")[2] for each in found.problems} <= {one.name, two.name}
+    assert found.problems
+    assert found.attachments == 0
+    assert (there / "sessions" / "s5.jsonl").exists()
+
+
+def test_what_no_save_acknowledged_is_not_copied(store: StateStore, folder: Path, there: Path) -> None:
+    """A torn tail stays where it is."""
+    talk(store, "s", "one", "two")
+    path = folder / "sessions" / "s.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-9])
+    found = copied(folder, there)
+
+    assert (found.records, found.ok) == (2, True)
+    assert whole.startswith((there / "sessions" / "s.jsonl").read_bytes())
+
+
+# What is asked for
+
+
+def test_a_store_is_not_copied_onto_itself(full: StateStore, folder: Path) -> None:
+    with pytest.raises(JournalError, match="onto itself"):
+        copied(folder, folder)
+
+
+def test_a_store_that_is_not_there_is_no_empty_one(tmp_path: Path, there: Path) -> None:
+    """A slip of the pen."""
+    with pytest.raises(JournalError, match=r"does not exist"):
+        copied(FolderBackend(str(tmp_path / "none"), create=False), there)
+    assert not there.exists()
+
+
+def test_documents_may_stay(full: StateStore, folder: Path, there: Path) -> None:
+    """For a store in a folder of other things."""
+    found = copied(folder, there, documents=False)
+
+    assert (found.created, found.documents, found.attachments) == (15, 0, 2)
+    assert not (there / "config").exists()
+
+
+def test_progress_is_told(full: StateStore, folder: Path, there: Path) -> None:
+    """How many sessions were met; then, of how many, those that were read back."""
+    told: list[tuple[str, int, int]] = []
+    copied(folder, there, progress=lambda *each: told.append(each))
+
+    assert {name for name, _, total in told if not total} == {e.id for e in full.list_sessions()} | {"gone"}
+    assert [done for _, done, total in told if total == 15] == [*range(15)]
+
+
+def test_both_are_closed_whatever_happens(full: StateStore, folder: Path) -> None:
+    closed: list[str] = []
+
+    class Closing(MemoryBackend):
+        async def close(self) -> None:
+            closed.append(self.name)
+
+    copied(folder, Closing("a"))
+    with pytest.raises(JournalError):
+        copied(FolderBackend("none", create=False), Closing("b"))
+
+    assert closed == ["memory:a", "memory:b"]
