@@ -8,12 +8,14 @@ import asyncio
 import json
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
 import nats
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+
+from journal.nats.layout import Layout
 
 NAME = "BARE"
 EXPECTED = "Nats-Expected-Last-Subject-Sequence"
@@ -23,7 +25,7 @@ _TIMEOUT_SECONDS = 30.0
 
 
 class Bare:
-    """A connection, and a stream like the store's."""
+    """Two connections to where a store is, one to write and one to hear."""
 
     def __init__(self, client: Client, other: Client, store: str) -> None:
         self.client, self.other, self.store = client, other, store
@@ -31,14 +33,16 @@ class Bare:
 
     @classmethod
     async def beside(cls, urls: Sequence[str], store: str) -> Self:
-        """Connect twice, to write and to hear; make a stream with the settings of the store's own."""
+        """Connect."""
         client, other = [await nats.connect(list(urls), max_reconnect_attempts=2) for _ in range(2)]
-        self = cls(client, other, store)
-        config = (await self._ask(f"STREAM.INFO.{store}"))["config"]
+        return cls(client, other, store)
+
+    async def make_stream(self) -> None:
+        """A stream of its own, with the settings of the store's."""
+        config = (await self._ask(f"STREAM.INFO.{self.store}"))["config"]
         config |= {"name": NAME, "subjects": [f"{NAME}.e.*"]}
         config["republish"] = {"src": f"{NAME}.e.*", "dest": f"{NAME}.live.{{{{wildcard(1)}}}}"}
         await self._ask(f"STREAM.CREATE.{NAME}", config)
-        return self
 
     async def close(self) -> None:
         """Disconnect."""
@@ -54,7 +58,7 @@ class Bare:
         return told
 
     async def append(self, subject: str, payload: bytes) -> None:
-        """Publish with the sequence number that is expected; wait for the answer."""
+        """Publish to its own stream with the sequence number that is expected; wait for the answer."""
         headers = {EXPECTED: str(self._last[subject])}
         answer = await self.client.request(
             f"{NAME}.e.{subject}", payload, timeout=_TIMEOUT_SECONDS, headers=headers
@@ -77,6 +81,33 @@ class Bare:
             taken.append(await heard.get() - start)
         await listening.unsubscribe()
         return taken
+
+    async def fill(self, journals: Iterable[tuple[str, Sequence[bytes]]]) -> None:
+        """Put journals into the store's stream, whose subjects have none of them; a message is a batch."""
+        last = (await self._ask(f"STREAM.INFO.{self.store}"))["state"]["last_seq"]
+        names = Layout(self.store)
+        for session_id, lines in journals:
+            subject, before, batch = names.changes(session_id), 0, b""
+            for line in lines:
+                batch += line
+                if b',"more":' in line[:200]:
+                    continue
+                await self.client.publish(subject, batch, headers={EXPECTED: str(before)})
+                last, before, batch = last + 1, last + 1, b""
+        while (state := (await self._ask(f"STREAM.INFO.{self.store}"))["state"])["last_seq"] < last:
+            await asyncio.sleep(0.1)
+        assert state["messages"] == last, "some were refused"
+
+    async def replicate(self, nodes: int) -> None:
+        """Have so many nodes keep the store's stream; wait until they do."""
+        config = (await self._ask(f"STREAM.INFO.{self.store}"))["config"]
+        await self._ask(f"STREAM.UPDATE.{self.store}", {**config, "num_replicas": nodes})
+        while True:
+            cluster = (await self._ask(f"STREAM.INFO.{self.store}")).get("cluster", {})
+            others = cluster.get("replicas", [])
+            if len(others) == nodes - 1 and all(each["current"] and not each.get("lag") for each in others):
+                return
+            await asyncio.sleep(0.1)
 
     async def replay(self) -> tuple[int, float]:
         """Read everything that the store's stream holds, in batches: how many messages, and seconds."""

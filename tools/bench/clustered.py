@@ -6,10 +6,10 @@ import statistics
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from bare_nats import Bare
 from cluster import Cluster
@@ -17,7 +17,6 @@ from measure import BLOCK, Row, ms
 from saving import TEXT
 
 from journal import AsyncStateStore, Session, StateStore
-from journal.connecting import backend_of
 from projections import SessionCreated, UserMessageAdded
 
 NODES: Final = (1, 3)
@@ -31,8 +30,6 @@ TOGETHER_APPENDS = 20
 ROUNDS = 5
 # So much of what a bare client reaches.
 TARGET: Final = 0.8
-_BATCH: Final = 1_000
-_FILLS_AT_ONCE: Final = 256
 
 
 @dataclass(frozen=True)
@@ -42,6 +39,7 @@ class Files:
     one_by_one: float
     together: float
     replayed: float
+    first_list_seconds: float
     list_seconds: float
     heard_seconds: float
 
@@ -52,38 +50,37 @@ def rows(folder: Path) -> Iterator[Row]:
     for nodes in NODES:
         where = "one node" if nodes == 1 else f"{nodes} nodes"
         with Cluster(nodes) as cluster, asyncio.Runner() as runner:
-            bench = _Bench(cluster, runner, folder, files)
-            for row in bench.rows():
-                yield Row(f"{where}: {row.what}", row.figure, row.floor, row.target, row.holds)
+            for row in _Writing(cluster, runner, files).rows():
+                yield replace(row, what=f"{where}: {row.what}")
+        with Cluster(nodes, sync="lazy") as cluster, asyncio.Runner() as runner:
+            for row in _Reading(cluster, runner, files, folder).rows():
+                yield replace(row, what=f"{where}: {row.what}")
 
 
-class _Bench:
-    """Stores on a cluster, and a bare client beside them."""
+class _Writing:
+    """A store in use on servers that sync always, and a bare client beside it."""
 
-    def __init__(self, cluster: Cluster, runner: asyncio.Runner, folder: Path, files: Files) -> None:
-        self.cluster, self.runner, self.folder, self.files = cluster, runner, folder, files
+    def __init__(self, cluster: Cluster, runner: asyncio.Runner, files: Files) -> None:
+        self.cluster, self.runner, self.files = cluster, runner, files
         self.monitor = ",".join(cluster.monitors)
 
     def rows(self) -> Iterator[Row]:
         with ExitStack() as stack:
-            native = self.runner.run(self._connect(STORE))
+            native = self.runner.run(self._connect())
             stack.callback(lambda: self.runner.run(native.close()))
             plain = stack.enter_context(StateStore.connect(self.cluster.url(STORE), monitor=self.monitor))
-            self.runner.run(_begin(native, "payload", 1))
+            self.runner.run(_begin(native, "payload"))
+            self.runner.run(native.append("payload", [UserMessageAdded(content=TEXT)], expected_version=1))
             bare = self.runner.run(Bare.beside(self.cluster.urls, STORE))
             stack.callback(lambda: self.runner.run(bare.close()))
+            self.runner.run(bare.make_stream())
             payload = self.runner.run(bare.one_payload())
             yield from self._one_by_one(native, plain, bare, payload)
             yield self._together(native, bare, payload)
             yield self._heard(native, bare, payload)
-        yield self._replayed()
-        yield from self._listed()
 
-    async def _connect(self, store: str) -> AsyncStateStore:
-        return await AsyncStateStore.connect(self.cluster.url(store), monitor=self.monitor)
-
-    async def _beside(self, store: str) -> Bare:
-        return await Bare.beside(self.cluster.urls, store)
+    async def _connect(self) -> AsyncStateStore:
+        return await AsyncStateStore.connect(self.cluster.url(STORE), monitor=self.monitor)
 
     # Appends
 
@@ -92,7 +89,7 @@ class _Bench:
     ) -> Iterator[Row]:
         events = [UserMessageAdded(content=TEXT)]
         for session_id in ("native", "plain"):
-            self.runner.run(_begin(native, session_id, 1))
+            self.runner.run(_begin(native, session_id))
         versions, plain_versions = itertools.count(1), itertools.count(1)
 
         async def ours() -> None:
@@ -127,7 +124,7 @@ class _Bench:
     def _together(self, native: AsyncStateStore, bare: Bare, payload: bytes) -> Row:
         events = [UserMessageAdded(content=TEXT)]
         ids = [f"together-{number}" for number in range(TOGETHER)]
-        self.runner.run(_all(_begin(native, each, 1) for each in ids))
+        self.runner.run(_all(_begin(native, each) for each in ids))
         versions = dict.fromkeys(ids, 1)
 
         async def ours(session_id: str) -> None:
@@ -160,7 +157,7 @@ class _Bench:
         async def both() -> tuple[list[float], list[float]]:
             ours: list[float] = []
             theirs: list[float] = []
-            async with await self._connect(STORE) as other:
+            async with await self._connect() as other:
                 hearing = _Hearing(native, other)
                 await hearing.begin()
                 for turn in range(BLOCKS + 1):
@@ -181,14 +178,40 @@ class _Bench:
             taken * TARGET <= floor,
         )
 
-    # Reading
+
+class _Reading:
+    """Stores of many records and of many sessions, read.
+
+    They are filled by a bare client, on a cluster that syncs lazily: neither makes a difference to who reads.
+    """
+
+    def __init__(self, cluster: Cluster, runner: asyncio.Runner, files: Files, folder: Path) -> None:
+        self.cluster, self.runner, self.files, self.folder = cluster, runner, files, folder
+
+    def rows(self) -> Iterator[Row]:
+        self.runner.run(self._fill("REPLAY", [self.folder / "files" / "sessions" / "long.jsonl"]))
+        yield self._replayed()
+        self.runner.run(self._fill("LIST", sorted((self.folder / "list" / "sessions").glob("*.jsonl"))))
+        yield from self._listed()
+
+    async def _fill(self, store: str, journals: list[Path]) -> None:
+        """Put journals there, each batch of records a message."""
+        # On one node until it is full: only there a client may send the next line before it has an answer.
+        async with await self._connect(store, replicas=1):
+            pass
+        bare = await self._beside(store)
+        await bare.fill((each.stem, each.read_bytes().splitlines(keepends=True)) for each in journals)
+        await bare.replicate(len(self.cluster.servers))
+        await bare.close()
+
+    async def _connect(self, store: str, **options: Any) -> AsyncStateStore:
+        return await AsyncStateStore.connect(self.cluster.url(store), durability="os", **options)
+
+    async def _beside(self, store: str) -> Bare:
+        return await Bare.beside(self.cluster.urls, store)
 
     def _replayed(self) -> Row:
         """By a machine that has nothing yet."""
-
-        async def fill() -> None:
-            async with await self._connect("REPLAY") as store:
-                await _begin(store, "long", RECORDS)
 
         async def ours() -> list[float]:
             async with await self._connect("REPLAY") as store:
@@ -200,11 +223,11 @@ class _Bench:
 
         async def theirs() -> list[float]:
             bare = await self._beside("REPLAY")
-            _, taken = await bare.replay()
+            got, taken = await bare.replay()
+            assert got == RECORDS
             await bare.close()
             return [taken]
 
-        self.runner.run(fill())
         taken, floor = _in_turns(3, lambda: self.runner.run(ours()), lambda: self.runner.run(theirs()))
         return _row(
             f"replay of {RECORDS:,} records, every hash checked, on a machine that has nothing",
@@ -215,17 +238,7 @@ class _Bench:
         )
 
     def _listed(self) -> Iterator[Row]:
-        async def fill() -> None:
-            backend = backend_of(self.cluster.url("LIST"), monitor=self.monitor)
-            await backend.open()
-            journals = sorted((self.folder / "list" / "sessions").glob("*.jsonl"))
-            for at in range(0, len(journals), _FILLS_AT_ONCE):
-                some = journals[at : at + _FILLS_AT_ONCE]
-                await _all(backend.journals.append(each.stem, [each.read_bytes()], 0) for each in some)
-            await backend.close()
-
-        self.runner.run(fill())
-        with StateStore.connect(self.cluster.url("LIST"), monitor=self.monitor) as store:
+        with StateStore.connect(self.cluster.url("LIST"), durability="os") as store:
             bare = self.runner.run(self._beside("LIST"))
             first = _took(store.list_sessions)
             got, read = self.runner.run(bare.replay())
@@ -233,7 +246,7 @@ class _Bench:
             yield Row(
                 f"list {SESSIONS:,} sessions, on a machine that has nothing",
                 f"{ms(first)} = {100 * read / first:.0f} %",
-                f"bare reading of all {ms(read)}",
+                f"bare reading of all {ms(read)}; files {ms(self.files.first_list_seconds)}",
                 "(no target)",
                 True,
             )
@@ -264,7 +277,7 @@ class _Hearing:
 
     async def begin(self) -> None:
         """Follow until what is appended is heard."""
-        await _begin(self.writer, "heard", 1)
+        await _begin(self.writer, "heard")
         self._version = 1
         self._following = asyncio.create_task(self._follow())
         await self._heard.get()  # the first record: it has caught up
@@ -295,14 +308,14 @@ def _of_files(folder: Path) -> Files:
 async def _of_files_measured(folder: Path) -> Files:
     events = [UserMessageAdded(content=TEXT)]
     async with AsyncStateStore(folder / "files") as store, AsyncStateStore(folder / "files") as other:
-        await _begin(store, "one", 1)
+        await _begin(store, "one")
         taken = []
         for version in range(1, BLOCKS * BLOCK):
             append = partial(store.append, "one", events, expected_version=version)
             taken.append(await _seconds(append))
         one_by_one = 1 / statistics.median(taken)
         ids = [f"together-{number}" for number in range(TOGETHER)]
-        await _all(_begin(store, each, 1) for each in ids)
+        await _all(_begin(store, each) for each in ids)
 
         async def work(session_id: str) -> None:
             for version in range(1, TOGETHER_APPENDS + 1):
@@ -313,28 +326,29 @@ async def _of_files_measured(folder: Path) -> Files:
         await hearing.begin()
         heard = statistics.median([await hearing.once() for _ in range(5 * BLOCK)])
         await hearing.end()
-    async with AsyncStateStore(folder / "files", durability="os") as store:
-        await _begin(store, "long", RECORDS)
-    with StateStore(folder / "files") as plain:
+    with StateStore(folder / "files", durability="os") as plain:
+        version = plain.append("long", [_created("long")], expected_version=0)
+        while version < RECORDS:
+            version = plain.append("long", events, expected_version=version)
         replayed = RECORDS / _took(lambda: sum(1 for _ in plain.records("long")))
     with StateStore(folder / "list", durability="os") as plain:
         for number in range(SESSIONS):
             session = Session.with_id(f"user-{number % 100}", f"s{number}")
             session.add_user_message("hello")
             plain.save_session(session)
-        plain.list_sessions()
+        first = _took(plain.list_sessions)
         time.sleep(0.2)  # a new catalog compares every file for a moment
         listed = statistics.median(_took(plain.list_sessions) for _ in range(5))
-    return Files(one_by_one, together, replayed, listed, heard)
+    return Files(one_by_one, together, replayed, first, listed, heard)
 
 
-async def _begin(store: AsyncStateStore, session_id: str, records: int) -> None:
-    """A new session with so many records."""
-    created = SessionCreated(session_id=session_id, user_id="u")
-    version = await store.append(session_id, [created], expected_version=0)
-    while version < records:
-        events = [UserMessageAdded(content=TEXT)] * min(_BATCH, records - version)
-        version = await store.append(session_id, events, expected_version=version)
+def _created(session_id: str) -> SessionCreated:
+    return SessionCreated(session_id=session_id, user_id="u")
+
+
+async def _begin(store: AsyncStateStore, session_id: str) -> None:
+    """A new session, of one record."""
+    await store.append(session_id, [_created(session_id)], expected_version=0)
 
 
 def _in_turns(rounds: int, *calls: Callable[[], list[float]]) -> list[float]:
