@@ -38,6 +38,10 @@ _OFFSETS: Final = (1 << (_GENERATION_BITS - _OFFSET_BITS)) - 1
 _MARKS: Final = (1 << _OFFSET_BITS) - 1
 
 
+# By folder and session: the generations that no tombstone tells of.
+_begun: Final[dict[str, dict[str, int]]] = {}
+
+
 class Damage(NamedTuple):
     """What could not be read, in words; None for what is no session's."""
 
@@ -57,8 +61,8 @@ class FolderJournals:
     """The journals below a folder. Raises what the engine raises, where the disk refuses.
 
     A session's changes are in order; between sessions a folder knows none: of all, those of one session come
-    after those of another one, and only all there are can be asked for. Places are this object's own, not to
-    be kept. A session of another program, which has no journal yet, is given out as the record with which one
+    after those of another one, and only all there are can be asked for. Places are this process's, not to be
+    kept. A session of another program, which has no journal yet, is given out as the record with which one
     would begin.
     """
 
@@ -66,7 +70,7 @@ class FolderJournals:
         self._disk, self._layout = disk, layout
         self._marks = Marks(disk, layout.internal)
         self._graves = Graves(disk, layout.tombstones)
-        self._begun: dict[str, int] = {}  # generations that no tombstone tells of
+        self._begun = _begun.setdefault(layout.base, {})
         self._adopted: dict[str, tuple[object, bytes]] = {}  # by session: which file, and its record
 
     def close(self) -> None:
@@ -139,9 +143,12 @@ class FolderJournals:
             foreign = None if log.size() else self._foreign(session_id)
             is_there = log.size() > 0 or foreign is not None
             graves = self._graves.of(session_id)
-            if after < base and (not is_there if is_void else graves):
+            was_deleted = after < base and (not is_there if is_void else bool(graves))
+            if was_deleted:
                 yield Change(session_id, base, after, "delete", b"".join(graves))
-            kind: Literal["append", "replace"] = "replace" if is_void else "append"
+            # Whoever has read something must let it go.
+            goes_on = was_deleted or after in (0, base)
+            kind: Literal["append", "replace"] = "append" if goes_on else "replace"
             if foreign is not None:
                 yield Change(session_id, base | foreign[0], base, kind, foreign[1])
             else:
