@@ -20,6 +20,7 @@ from journal.errors import (
     RecordedError,
     SealError,
     SessionNotFoundError,
+    UnreachableError,
     VersionConflictError,
 )
 from journal.handle import ANY
@@ -63,6 +64,7 @@ __all__ = [
     "SessionSummary",
     "StateStore",
     "UnfinishedCall",
+    "UnreachableError",
     "UserMessage",
     "VersionConflictError",
 ]

@@ -235,6 +235,7 @@ class Handle(FoldedLog):
         `expected`: only if the session still is what this says of it, else False.
         """
         setting, log = self._setting, self.log
+        setting.disk.refresh(log.path)
         try:
             if all(setting.disk.status(path) is None for path in (log.path, self._snapshot_path)):
                 disks.remove_file(setting.disk, log.path, durable=setting.durable)  # for good, too

@@ -9,6 +9,7 @@ next line is written if the backend is still at that place, else the engine look
 """
 
 import contextlib
+import errno
 import os
 import shutil
 import stat
@@ -150,7 +151,9 @@ class Replica(Disk):
                     of[change.session_id].append(change)
                 for session_id, its in of.items():
                     with self._lock_of(session_id):
-                        if self._take_in(session_id, its):
+                        # Of one that is not as it should be, these may not be all that is missing.
+                        is_stale = session_id in self._stale
+                        if self._pull(session_id) if is_stale else self._take_in(session_id, its):
                             touched.add(session_id)
                 self._all = changes[-1].place
         return touched
@@ -425,18 +428,20 @@ class Replica(Disk):
             self._delete(session_id, path)
         elif (name := self._shared_name(path)) is not None:
             was_there = self._ask(self._backend.files.remove(name))
-            try:
+            with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
-            except FileNotFoundError:
-                if not was_there:
-                    raise
+            if not was_there:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
         else:
             os.unlink(path)
 
     def _delete(self, session_id: str, path: str) -> None:
         with self._lock_of(session_id):
             note = self._noted.pop(session_id, None)
-            if note is not None:  # else nothing was ever acknowledged
+            if note is None and os.lstat(path).st_size:
+                self._forget(session_id)  # it was empty when somebody wished it away, and is not any more
+                return
+            if note is not None:
                 tombstones = self._tombstones.get(session_id, b"") + note
                 self._commit_or_forget(session_id, "delete", tombstones)
                 self._note_deletion(session_id, tombstones)
