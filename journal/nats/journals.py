@@ -69,7 +69,10 @@ class NatsJournals:
             if data is not None:
                 heard(self._change(message, data))
 
-        return await self._connection.listen(self._layout.live(session_id), hear)
+        listening = await self._connection.listen(self._layout.live(session_id), hear)
+        # The leader's server is asked on the way on which it is told of the listener: now it knows.
+        await self._stream.info()
+        return listening
 
     # Writing
 

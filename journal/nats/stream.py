@@ -132,13 +132,18 @@ class Stream:
         headers = _headers(binascii.a2b_base64(got.hdrs)) if got.hdrs else _NO_HEADERS
         return Message(got.seq, got.subject, headers, binascii.a2b_base64(got.data))
 
+    async def info(self, **about: object) -> dict[str, Any]:
+        """What the leader tells about the stream. Raises Unreachable."""
+        told = await ask_api(self.connection, f"STREAM.INFO.{self.name}", **about)
+        if not told:
+            raise Unreachable(f"the stream {self.name} is gone: somebody removed it")
+        return told
+
     async def subjects(self, pattern: str) -> list[str]:
         """The subjects of which there are messages, in no order. Raises Unreachable."""
         found: list[str] = []
         while True:
-            info = await ask_api(
-                self.connection, f"STREAM.INFO.{self.name}", subjects_filter=pattern, offset=len(found)
-            )
+            info = await self.info(subjects_filter=pattern, offset=len(found))
             some = info["state"].get("subjects") or {}
             found += some
             if not some or len(found) >= info.get("total", 0):
