@@ -138,7 +138,10 @@ class AttachmentFiles:
 
     def sizes_of(self, digests: Collection[str]) -> list[int]:
         """How many bytes each of these has, of those that are there."""
-        found = (self._disk.status(self.path(digest)) for digest in digests)
+        found = []
+        for path in map(self.path, digests):
+            self._disk.refresh(path)
+            found.append(self._disk.status(path))
         return [status.st_size for status in found if status is not None]
 
     def entries(self) -> Iterator[Entry]:

@@ -155,6 +155,7 @@ class AgainstSeal:
     def _tombstone_of(self, head: Head) -> Tombstone | None:
         """A deletion of the sealed session, or of what it had become; not one of an earlier version."""
         if self._tombstones is None:
+            self._disk.refresh(self._layout.sessions)
             found = read_tombstones(self._disk, self._layout.tombstones)
             self._tombstones = [
                 each for each in found if isinstance(each, Tombstone) and each.id in self._seal.heads

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from journal.disk import Disk
+    from journal.layout import Layout
     from journal.store import StateStore
     from projections.events import Record
 
@@ -92,45 +94,43 @@ class Moment(click.ParamType):  # type: ignore[type-arg,unused-ignore] # generic
 
 def is_session(store: "StateStore", session_id: str) -> bool:
     """Whether there is such a session, readable or not. Never raises for an unsafe id."""
-    return is_session_in(store.base_path, session_id)
+    return is_session_in(store._disk, store._layout, session_id)
 
 
-def is_session_in(folder: str, session_id: str) -> bool:
+def is_session_in(disk: "Disk", layout: "Layout", session_id: str) -> bool:
     """As `is_session`, by the store's files alone."""
     import os
 
     from journal.errors import InvalidNameError
-    from journal.layout import Layout
 
-    layout = Layout(folder)
     try:
         journal, snapshot = layout.journal(session_id), layout.snapshot(session_id)
     except InvalidNameError:
         return False
+    disk.refresh(journal)
     # An empty journal is what an interrupted first write leaves: there is no session yet.
     return os.path.lexists(snapshot) or (os.path.lexists(journal) and os.lstat(journal).st_size > 0)
 
 
 def require(store: "StateStore", session_id: str) -> str:
     """The id, if there is such a session. Raises SessionNotFoundError that names close ones."""
-    return require_in(store.base_path, session_id)
+    return require_in(store._disk, store._layout, session_id)
 
 
-def require_in(folder: str, session_id: str) -> str:
+def require_in(disk: "Disk", layout: "Layout", session_id: str) -> str:
     """As `require`, by the store's files alone: to look for a session must not create a catalog."""
-    from journal.disk import Disk
     from journal.doctor import session_ids
     from journal.errors import SessionNotFoundError
-    from journal.layout import Layout
     from journal.names import check_session_id
 
     check_session_id(session_id)
-    if is_session_in(folder, session_id):
+    if is_session_in(disk, layout, session_id):
         return session_id
     plain, at, _ = session_id.rpartition("@")
-    if at and is_session_in(folder, plain):
+    if at and is_session_in(disk, layout, plain):
         raise SessionNotFoundError(session_id, f"a session is asked for here, and no point of it: {plain}")
-    known = session_ids(Disk(), Layout(folder))
+    disk.refresh(layout.sessions)
+    known = session_ids(disk, layout)
     close = [each for each in known if session_id and each.startswith(session_id)][:3]
     close = close or get_close_matches(session_id, known, n=3)
     if close:

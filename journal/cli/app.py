@@ -28,22 +28,26 @@ BROKEN_PIPE = 141
 class Call:
     """One call of the command: which store, and how to answer."""
 
-    folder: str | None = None
+    place: str | None = None
     out: Output = field(default_factory=Output)
 
     def store(
         self,
         *,
         create: bool = False,
+        writes: bool = False,
         durability: Literal["disk", "os"] = "disk",
         actor: str | None = None,
     ) -> "AbstractContextManager[StateStore]":
-        """Open the store; only `create` may make a new one."""
-        return open_store(find_store(self.folder), create=create, durability=durability, actor=actor)
+        """Open the store; only `create` may make a new one, and only who `writes` is promised anything."""
+        place = find_store(self.place)
+        return open_store(place, create=create, writes=writes, durability=durability, actor=actor)
 
 
 _GLOBAL = (
-    click.option("--store", metavar="DIR", help="The store's folder; else $JOURNAL_STORE, else this folder."),
+    click.option(
+        "--store", metavar="STORE", help="The store's folder or URL; else $JOURNAL_STORE, else this folder."
+    ),
     click.option("--json", "as_json", is_flag=True, help="Answer with JSON."),
     click.option(
         "--color", type=click.Choice(["auto", "always", "never"]), help="Colour: auto, always or never."
@@ -80,7 +84,7 @@ def command(name: str, group: click.Group | None = None) -> Callable[[Callable[.
                 color=chosen["color"] or "auto",
                 pager=not chosen["no_pager"],
             )
-            function(Call(folder=chosen["store"], out=out), **options)
+            function(Call(place=chosen["store"], out=out), **options)
 
         made: click.Command = (group or app).command(name)(with_global_options(run))
         return made

@@ -12,6 +12,7 @@ from journal.cli.address import locate, parse_point, require
 from journal.cli.app import NO, SYSTEM, Call, command
 from journal.cli.matching import ExpressionType
 from journal.cli.output import json_line
+from journal.cli.place import find_store, folder_in
 from journal.cli.searching import print_found
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def bisect_command(
     """
     from projections.bisection import bisect
 
-    ask = _question(expression, run)
+    ask = _question(expression, run, call.place)
     tried: list[dict[str, Any]] = []
     with call.store() as store:
         timeline = store.timeline(require(store, session_id))
@@ -84,10 +85,10 @@ def bisect_command(
 
 
 def _question(
-    expression: "Expression | None", run: str | None
+    expression: "Expression | None", run: str | None, place: str | None
 ) -> "Callable[[StateStore, Timeline, int], bool | None]":
     if run is not None and expression is None:
-        return lambda store, timeline, version: _run(run, store, timeline[version])
+        return lambda store, timeline, version: _run(run, _place_of(store, place), timeline[version])
     if run is not None or expression is None:
         raise click.UsageError("say what to look for: either EXPR or --run CMD")
     if expression.uses_event:
@@ -97,13 +98,19 @@ def _question(
     return lambda store, timeline, version: expression.matches(None, timeline[version])
 
 
-def _run(run: str, store: "StateStore", state: "Session") -> bool | None:
+def _place_of(store: "StateStore", place: str | None) -> str:
+    """What a command that is run here takes for the store."""
+    found = find_store(place)
+    return found if folder_in(found) is None else store.base_path
+
+
+def _run(run: str, place: str, state: "Session") -> bool | None:
     """Whether the command calls this version bad; None where it cannot tell. Raises BisectStopped."""
     from journal.snapshot import document_json
 
     version = state.version
     text = json_line(json.loads(document_json(state)))
-    facts = {"JOURNAL_STORE": store.base_path, "JOURNAL_SESSION": state.id, "JOURNAL_VERSION": str(version)}
+    facts = {"JOURNAL_STORE": place, "JOURNAL_SESSION": state.id, "JOURNAL_VERSION": str(version)}
     # What it prints goes to our stderr: our stdout has the answer and nothing else.
     done = subprocess.run(
         run, shell=True, input=f"{text}\n".encode(), stdout=2, env=os.environ | facts, check=False

@@ -16,7 +16,7 @@ def fork_command(call: Call, address: str, new_id: str | None, by: str | None) -
 
     The other session stays as it is. `verify` proves where the fork is from.
     """
-    with call.store(actor=by) as store:
+    with call.store(writes=True, actor=by) as store:
         where = parse_address(address, lambda each: is_session(store, each))
         require(store, where.session_id)
         at = None if where.end is None else locate(store, where.session_id, where.end)
@@ -41,7 +41,7 @@ def rewind_command(call: Call, address: str, expect: int | None, by: str | None)
     """
     from journal.handle import ANY
 
-    with call.store(actor=by) as store:
+    with call.store(writes=True, actor=by) as store:
         where = parse_address(address, lambda each: is_session(store, each))
         require(store, where.session_id)
         if where.end is None:

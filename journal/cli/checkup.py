@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import shlex
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -12,12 +12,14 @@ import click
 from journal.cli.address import require_in
 from journal.cli.app import INTEGRITY, Call, command
 from journal.cli.listing import size_text
-from journal.cli.place import check_store_folder, find_store
+from journal.cli.place import check_store_folder, find_store, folder_in, without_secrets
 from journal.cli.progress import Progress
 from journal.cli.text import cells, pad, visible
 
 if TYPE_CHECKING:
+    from journal.disk import Disk
     from journal.doctor import Checkup, Remark
+    from journal.layout import Layout
 
 # How a state is shown; what is not here is not well.
 _WORDS = {
@@ -40,16 +42,37 @@ def doctor_command(call: Call, session_ids: tuple[str, ...]) -> None:
     One line a session, then what is around them: the catalog, the search index, the quarantine, who may
     read the files.
     """
-    from journal.attachment_files import problems
     from journal.disk import Disk
-    from journal.doctor import check_session, check_store
-    from journal.doctor import session_ids as all_ids
-    from journal.errors import SessionNotFoundError
+    from journal.doctor import Remark, check_store
     from journal.layout import Layout
 
-    folder = check_store_folder(find_store(call.folder))
-    disk, layout = Disk(), Layout(folder)
-    ids = list(dict.fromkeys(require_in(folder, each) for each in session_ids)) or all_ids(disk, layout)
+    place = find_store(call.place)
+    if (folder := folder_in(place)) is not None:
+        disk, layout = Disk(), Layout(check_store_folder(folder))
+        _look_over(call, disk, layout, session_ids, lambda: list(check_store(disk, layout)))
+        return
+    with call.store() as store:
+        # What is around the sessions is here only while this looks.
+        remarks = [Remark(about="servers", text=store.promise)]
+        _look_over(call, store._disk, store._layout, session_ids, lambda: remarks)
+
+
+def _look_over(
+    call: Call,
+    disk: "Disk",
+    layout: "Layout",
+    session_ids: tuple[str, ...],
+    around: "Callable[[], list[Remark]]",
+) -> None:
+    from journal.attachment_files import problems
+    from journal.doctor import check_session
+    from journal.doctor import session_ids as all_ids
+    from journal.errors import SessionNotFoundError
+
+    ids = list(dict.fromkeys(require_in(disk, layout, each) for each in session_ids))
+    if not ids:
+        disk.refresh(layout.sessions)
+        ids = all_ids(disk, layout)
     told = _Told(call, width=min(max(map(cells, map(visible, ids)), default=0), _WIDEST_ID))
     problem_of = problems(disk, layout)
     # Where a person sees the lines themselves, they are the progress.
@@ -59,7 +82,7 @@ def doctor_command(call: Call, session_ids: tuple[str, ...]) -> None:
             progress(session_id, done, len(ids))
             with contextlib.suppress(SessionNotFoundError):  # deleted this very moment
                 told.session(check_session(disk, layout, session_id, problem_of))
-    told.end([] if session_ids else list(check_store(disk, layout)))
+    told.end([] if session_ids else around())
 
 
 class _Told:
@@ -119,7 +142,8 @@ class _Told:
 
     def _repairs(self) -> Iterator[str]:
         """How to go on with what is ill; each shows what it would do, and does it with --yes."""
-        store = f" --store {shlex.quote(self._call.folder)}" if self._call.folder else ""
+        place = self._call.place
+        store = f" --store {shlex.quote(without_secrets(place))}" if place else ""
         if len(self._ill) > _MOST_NAMED:
             yield f"journal{store} repair --all"
         else:

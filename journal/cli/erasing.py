@@ -32,7 +32,7 @@ def erase_command(
     """
     if bool(addresses) == (user is not None):
         raise click.UsageError("name the records to erase, ID@7 or ID@3..5, or say --user USER")
-    with call.store(actor=by or user_name()) as store:
+    with call.store(writes=True, actor=by or user_name()) as store:
         wanted = _wanted(call, store, addresses)
         found: list[Erasure] = []
         if user is not None:

@@ -20,7 +20,7 @@ class StoreMissing(click.ClickException):
 
 
 def find_store(given: str | None) -> str:
-    """The folder: what was given, else JOURNAL_STORE, else the current folder if it is a store.
+    """The folder or the URL: what was given, else JOURNAL_STORE, else the current folder if it is a store.
 
     Raises click.UsageError that names the three ways.
     """
@@ -30,14 +30,34 @@ def find_store(given: str | None) -> str:
     if is_store("."):
         return "."
     raise click.UsageError(
-        f"which store? Give --store DIR, or set {ENVIRONMENT}, or change to a folder that is a store "
-        "(one with sessions/ or .journal/ in it)"
+        f"which store? Give --store DIR or a URL, or set {ENVIRONMENT}, or change to a folder that is a "
+        "store (one with sessions/ or .journal/ in it)"
     )
 
 
 def is_store(folder: str) -> bool:
     """Whether a folder holds sessions, or did once."""
     return any(os.path.isdir(os.path.join(folder, name)) for name in ("sessions", ".journal"))
+
+
+def folder_in(store: str) -> str | None:
+    """The folder that this names; None where it is a store elsewhere. Raises click.UsageError."""
+    from journal.connecting import folder_of
+
+    try:
+        return folder_of(store)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def without_secrets(store: str) -> str:
+    """A store's URL as it may be shown; of a folder, as it is."""
+    scheme, slashes, rest = store.partition("://")
+    place, question, _ = rest.partition("?")
+    _, at, host = place.rpartition("@")
+    if not slashes or not (at or question):
+        return store
+    return f"{scheme}://{'…@' if at else ''}{host}"
 
 
 def check_store_folder(folder: str, *, create: bool = False) -> str:
@@ -52,18 +72,47 @@ def check_store_folder(folder: str, *, create: bool = False) -> str:
 
 @contextlib.contextmanager
 def open_store(
-    folder: str,
+    place: str,
     *,
     create: bool,
+    writes: bool = False,
     durability: Literal["disk", "os"] = "disk",
     actor: str | None = None,
 ) -> "Iterator[StateStore]":
-    """The store in a folder. Without `create`, nothing is made of a folder that is none."""
+    """The store in a folder or at a URL. Without `create`, none is made where there is none.
+
+    Whoever only reads needs no promise of what is written: then the servers' disks are not asked about.
+    """
     from journal.store import StateStore
 
-    check_store_folder(folder, create=create)
-    with StateStore(folder, durability=durability, actor=actor) as store:
+    folder = folder_in(place)
+    if folder is not None:
+        check_store_folder(folder, create=create)
+        with StateStore(folder, durability=durability, actor=actor) as store:
+            yield store
+        return
+    url, asked = split_durability(place)
+    wanted = (asked or durability) if writes or create else "os"
+    try:
+        connected = StateStore.connect(url, durability=wanted, actor=actor, create=None if create else False)
+    except ValueError as error:  # the URL
+        raise click.UsageError(str(error)) from None
+    with connected as store:
         yield store
+
+
+def split_durability(url: str) -> "tuple[str, Literal['disk', 'os'] | None]":
+    """A URL without its `durability=os`, which is not the servers' to know; and what it says."""
+    from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+    split = urlsplit(url)
+    options = dict(parse_qsl(split.query))
+    asked = options.pop("durability", None)
+    if asked is None:
+        return url, None
+    if asked != "disk" and asked != "os":
+        raise click.UsageError(f"durability is 'disk' or 'os', not {asked!r}")
+    return urlunsplit(split._replace(query=urlencode(options))), asked
 
 
 def user_name() -> str | None:

@@ -28,7 +28,7 @@ def prune_command(
     """
     if older_than is None and not keep:
         raise click.UsageError("say which sessions may go: --older-than DURATION, or --keep N of each user")
-    with call.store(actor=user_name()) as store:
+    with call.store(writes=True, actor=user_name()) as store:
         pruned = store.prune(older_than, keep, user, dry_run=not yes)
     if call.out.as_json:
         call.out.json(_object(pruned, yes=yes))

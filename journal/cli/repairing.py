@@ -54,7 +54,7 @@ def repair_command(
     # What the engine would warn of is this command's answer.
     warnings.simplefilter("ignore", JournalWarning)
     told = _Told(call, yes=yes, is_one=len(session_ids) == 1)
-    with call.store(actor=user_name()) as store, store.acting(by=wishes["by"]):
+    with call.store(writes=True, actor=user_name()) as store, store.acting(by=wishes["by"]):
         for session_id in session_ids:
             require(store, session_id)
         if catalog or every:
@@ -66,12 +66,11 @@ def repair_command(
 
 def _all_ids(store: "StateStore") -> Iterator[str]:
     """Every session that has a file: the catalog may be what is broken."""
-    from journal.disk import Disk
     from journal.doctor import session_ids
-    from journal.layout import Layout
 
     with Progress("looking at") as progress:
-        ids = session_ids(Disk(), Layout(store.base_path))
+        store._disk.refresh(store._layout.sessions)
+        ids = session_ids(store._disk, store._layout)
         for done, session_id in enumerate(ids):
             progress(session_id, done, len(ids))
             yield session_id
@@ -131,11 +130,9 @@ class _Told:
 
 
 def _repair_store(store: "StateStore", told: _Told) -> None:
-    from journal.disk import Disk
-    from journal.layout import Layout
     from journal.upkeep import diagnose_store, repair_store
 
-    disk, layout = Disk(), Layout(store.base_path)
+    disk, layout = store._disk, store._layout
     found = diagnose_store(disk, layout)
     told.tell(found, repair_store(disk, layout) if told.yes and found.steps else [])
 

@@ -89,7 +89,7 @@ def settle_command(
     except msgspec.DecodeError as error:
         raise click.UsageError(f"--result: {error}; a text is JSON in quotes, as '\"done\"'") from None
     with (
-        call.store() as store,
+        call.store(writes=True) as store,
         store.acting(by=by),
         store.open_session(require(store, session_id)) as live,
     ):

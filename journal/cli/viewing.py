@@ -11,7 +11,7 @@ import click
 
 from journal.cli.address import find_record, is_session, parse_address, require
 from journal.cli.app import Call, command
-from journal.cli.place import find_store, user_name
+from journal.cli.place import find_store, user_name, without_secrets
 from journal.cli.text import visible
 
 _PACKAGES = ("starlette", "uvicorn", "sse_starlette")
@@ -41,28 +41,28 @@ def view_command(
     if host in ("", "0.0.0.0", "::"):
         raise click.UsageError("name one address to serve on: whoever asks must ask for exactly that")
     wanted = viewing.PORT if port is None else port
-    with call.store(actor=user_name() if allow_write else None) as store:
+    with call.store(writes=allow_write, actor=user_name() if allow_write else None) as store:
         session_id = version = None
         if address is not None:
             where = parse_address(address, lambda each: is_session(store, each))
             session_id = require(store, where.session_id)
             version = None if where.end is None else find_record(store, session_id, where.end).seq
         try:
-            place = viewing.listen("127.0.0.1" if host == "localhost" else host, wanted)
+            served = viewing.listen("127.0.0.1" if host == "localhost" else host, wanted)
         except OSError as error:
             raise click.UsageError(
                 f"nothing can be served on {host}, port {wanted}: {error.strerror}"
             ) from None
-        folder = find_store(call.folder)
+        place = without_secrets(find_store(call.place))
         shown = viewing.Shown(
             store=store,
-            name=os.path.basename(store.base_path) or store.base_path,
-            command=f"journal --store {shlex.quote(folder)}",
+            name=os.path.basename(store.name) or store.name,
+            command=f"journal --store {shlex.quote(place)}",
             allow_write=allow_write,
         )
-        viewer = viewing.Viewer(shown, place)
+        viewer = viewing.Viewer(shown, served)
         link = viewer.link(session_id, version)
-        _tell(call, link, place.port, wanted, allow_write=allow_write, host=host)
+        _tell(call, link, served.port, wanted, allow_write=allow_write, host=host)
         if not no_browser:
             _open(link)
         viewer.run()

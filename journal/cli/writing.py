@@ -83,7 +83,7 @@ def reply_command(call: Call, session_id: str, text: str, by: str | None, expect
             raise VersionConflictError(session_id, session.version, expect)
         session.add_agent_response(content)
 
-    with call.store() as store, store.acting(by=by):
+    with call.store(writes=True) as store, store.acting(by=by):
         version = store.update_session_with(require(store, session_id), change)
     _print_version(call, session_id, version)
 
@@ -117,7 +117,7 @@ def rm_command(call: Call, session_ids: tuple[str, ...], why: str | None, by: st
     All of them must be there, else none is deleted.
     """
     unique = list(dict.fromkeys(session_ids))
-    with call.store(actor=user_name()) as store, store.acting(by=by):
+    with call.store(writes=True, actor=user_name()) as store, store.acting(by=by):
         for session_id in unique:
             require(store, session_id)
         if not yes:

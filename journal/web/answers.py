@@ -98,6 +98,7 @@ def deletion_text(session_id: str, stone: Tombstone | None) -> str:
 def last_tombstone(store: StateStore, session_id: str) -> Tombstone | None:
     """The note of a session's last deletion."""
     found = None
+    store._disk.refresh(store._layout.sessions)
     with contextlib.suppress(OSError):  # `doctor` tells of notes that cannot be read
         for each in read_tombstones(store._disk, store._layout.tombstones):
             if isinstance(each, Tombstone) and each.id == session_id:

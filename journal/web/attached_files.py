@@ -24,7 +24,9 @@ def attachment(store: StateStore, digest: str) -> tuple[bytes, str]:
     if not _DIGEST.fullmatch(digest):
         raise bad_input(f"{digest!r:.100} is no SHA-256 in hexadecimal")
     files = store._attachments
-    if store._disk.status(files.path(digest)) is None:
+    path = files.path(digest)
+    store._disk.refresh(path)
+    if store._disk.status(path) is None:
         raise Problem(404, "AttachmentNotFound", f"the attachment {digest} is not there")
     data = files.read(Attachment(digest=digest, size_bytes=0))
     return data, next((kind for kind, pattern in _PICTURES if pattern.match(data)), OTHER)

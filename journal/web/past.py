@@ -131,6 +131,7 @@ class Past(Timeline):
 
     def _look(self) -> tuple[Looks | None, bool]:
         """What the session's file is, and whether that is another program's, which has no journal yet."""
+        self._disk.refresh(self._path)
         status = self._disk.status(self._path)
         if status is not None and status.st_size:
             return looks_of(status), False

@@ -73,7 +73,7 @@ class Api:
         """What is shown."""
         return {
             "name": self.shown.name,
-            "path": self.store.base_path,
+            "path": self.store.name,
             "allow_write": self.shown.allow_write,
             "version": _version(),
             "command": self.shown.command,
