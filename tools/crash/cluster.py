@@ -17,8 +17,8 @@ from cluster import Cluster
 from crash.awaited import Awaited
 from crash.campaign import Campaign
 from crash.crew import Crew, Failed
-from crash.outages import Outages
-from crash.told import Batch, Began, Broken, Done
+from crash.outages import Outage, Outages
+from crash.told import Batch, Began, Broken
 from crash.witness import Witness
 from crash.writers import Hand, Timed, out_of_order
 from journal import AsyncStateStore, DurabilityError, JournalError, StateStore, VersionConflictError
@@ -28,7 +28,7 @@ WRITERS: Final = 8
 STORE: Final = "CHAOS"
 # Ids that a server's subjects, or a file's name, would not take as they are.
 SHARED: Final = ("one", "ONE", "zwei.zwei", "drei * > drei")
-OWN_SHARE: Final = 0.6
+OWN_SHARE: Final = 0.8
 # What a writer asks for: so long, and then an outcome may be unknown. Some have more patience than an outage.
 TIMEOUTS: Final = (2.0, 5.0, 30.0)
 # A call that takes so much longer than was asked for hangs.
@@ -36,7 +36,12 @@ LATE_SECONDS: Final = 5.0
 # After so many appends a writer goes, and comes back as a new machine does, with nothing.
 APPENDS_OF_A_LIFE: Final = 2_000
 TELLS_EACH_SECONDS: Final = 0.1
-WAITS_AFTER_REFUSAL_SECONDS: Final = 0.05
+RESTS_AFTER_FAILURE_SECONDS: Final = 0.05
+# From one outage to the next so many appends at most; now and then none, when servers are still at a loss.
+APPENDS_BETWEEN: Final = 1_000
+AT_A_LOSS: Final = 0.15
+# Servers that were started anew take some seconds to agree on who leads.
+RECOVERS_WITHIN_SECONDS: Final = 60.0
 MS: Final = 1_000_000
 
 
@@ -62,19 +67,27 @@ class Unheard(NamedTuple):
     ended_ns: int
 
 
-class Refusal(NamedTuple):
-    """An append that was not made, as the store says, and is tried again."""
+class Failure(NamedTuple):
+    """How a call ended that was not acknowledged."""
 
-    why: str
+    error: str
+    is_unknown: bool
+
+    @staticmethod
+    def of(error: JournalError) -> "Failure":
+        """What a writer was told."""
+        return Failure(type(error).__name__, isinstance(error, DurabilityError) and error.outcome_unknown)
+
+    def __str__(self) -> str:
+        return f"{self.error}{', outcome unknown' if self.is_unknown else ''}"
 
 
 def connect(where: Where, *, timeout: float, is_async: bool = False) -> StateStore:
     """As users do."""
-    options = {"monitor": where.monitor}
     if is_async:
-        opened = Awaited(lambda: AsyncStateStore.connect(where.url, timeout=timeout, **options))
+        opened = Awaited(lambda: AsyncStateStore.connect(where.url, timeout=timeout, monitor=where.monitor))
         return cast(StateStore, opened)
-    return StateStore.connect(where.url, timeout=timeout, **options)
+    return StateStore.connect(where.url, timeout=timeout, monitor=where.monitor)
 
 
 def own_session(writer: int) -> str:
@@ -109,11 +122,25 @@ class _Chaos:
         while not self._has_enough and self.crew.is_at_work:
             outage = self.outages.happen()
             self.campaign.figures[f"times: {outage}"] += 1
+            if self.campaign.random.random() >= AT_A_LOSS:
+                self._await_appends(self.campaign.random.randint(1, APPENDS_BETWEEN), outage)
         self.cluster.wait_until_ready()
         self._end_writing()
         self.campaign.figures["seconds of writing"] = round(time.monotonic() - start)
         self._check()
         self._count()
+
+    def _await_appends(self, appends: int, outage: Outage) -> None:
+        """Wait until so many more were acknowledged; that there is none for long is a breach."""
+        goal, deadline = len(self.times) + appends, time.monotonic() + RECOVERS_WITHIN_SECONDS
+        while len(self.times) < goal and not self._has_enough and self.crew.is_at_work:
+            before = len(self.times)
+            self.wait(0.1)
+            if len(self.times) > before:
+                deadline = time.monotonic() + RECOVERS_WITHIN_SECONDS
+            elif time.monotonic() > deadline:
+                self._breach(f"for {RECOVERS_WITHIN_SECONDS:.0f} s nothing could be written, after: {outage}")
+                return
 
     @property
     def _has_enough(self) -> bool:
@@ -143,8 +170,8 @@ class _Chaos:
                     case Unheard(began=began):
                         self.unheard.append(each)
                         self.witness.hear(began)
-                    case Refusal(why):
-                        self.campaign.figures[f"refused, and tried again: {why}"] += 1
+                    case Failure():
+                        self.campaign.figures[f"calls that ended in {each}"] += 1
                     case other:
                         self.witness.hear(other)
 
@@ -172,7 +199,8 @@ class _Chaos:
         figures = self.campaign.figures
         figures["appends acknowledged"] = len(self.times)
         figures["appends whose outcome stayed unknown"] = len(self.unheard)
-        waits = [(each.began_ns, each.ended_ns) for each in (*self.times, *self.unheard)]
+        waits = [(each.began_ns, each.ended_ns) for each in self.times]
+        waits += [(each.began_ns, each.ended_ns) for each in self.unheard]
         figures["longest wait of a writer, ms"] = max((end - begin for begin, end in waits), default=0) // MS
         stalls = [self.outages.stall_ns(*wait) for wait in waits]
         figures["longest stall while two servers were at work, ms"] = max(stalls, default=0) // MS
@@ -206,8 +234,8 @@ def write(tell: Callable[[Any], None], over: Any, life: Life) -> None:
             finally:
                 store.close()
         except JournalError as error:  # it could not be opened, or closed: no server was there
-            tell([Refusal(type(error).__name__)])
-            time.sleep(WAITS_AFTER_REFUSAL_SECONDS)
+            tell([Failure.of(error)])
+            time.sleep(RESTS_AFTER_FAILURE_SECONDS)
 
 
 def _work(
@@ -241,25 +269,27 @@ class _PatientHand(Hand):
         began = time.monotonic_ns()
         while True:
             tried = time.monotonic_ns()
-            done: Done | None = None
-            unknown = False
+            done, failure = None, None
             try:
                 done = way(session_id, batch)
+                end = "was acknowledged"
             except VersionConflictError as conflict:
                 self.versions[session_id] = conflict.version
+                end = "met a conflict"
             except JournalError as error:
-                unknown = isinstance(error, DurabilityError) and error.outcome_unknown
-                yield Refusal(f"{type(error).__name__}{', outcome unknown' if unknown else ''}")
-                time.sleep(WAITS_AFTER_REFUSAL_SECONDS)
+                failure = Failure.of(error)
+                yield failure
+                end = f"ended in {failure}"
             ended = time.monotonic_ns()
             if ended - tried > (self.timeout + LATE_SECONDS) * 1e9:
-                yield Broken(
-                    f"a call took {(ended - tried) / 1e9:.1f} s, where {self.timeout} s were asked for"
-                )
+                took = f"{(ended - tried) / 1e9:.1f} s, where {self.timeout} s were asked for"
+                yield Broken(f"{way.__name__.strip('_')} took {took}, and {end}")
             if done is not None:
                 self.versions[session_id] = done.version
                 yield Timed(done, began, ended)
                 return
-            if unknown and way != self._with_key:
-                yield Unheard(Began(session_id, batch), began, ended)
-                return
+            if failure is not None:
+                if failure.is_unknown and way != self._with_key:
+                    yield Unheard(Began(session_id, batch), began, ended)
+                    return
+                time.sleep(RESTS_AFTER_FAILURE_SECONDS)

@@ -17,8 +17,6 @@ REACHES: Final[tuple[Reach, ...]] = ("the leader", "a follower", "two", "all at 
 # How long nodes are away: mostly shorter than it takes to notice, now and then longer.
 SHORT_SECONDS, LONG_SECONDS = (0.05, 1.5), (2.0, 5.0)
 LONG_ONES: Final = 0.2
-# From one outage to the next; most clusters have not caught up by then, and some have not begun to.
-REST_SECONDS: Final = (0.1, 3.0)
 
 
 class Outage(NamedTuple):
@@ -41,7 +39,7 @@ class Outages:
         self._gap_since: int | None = None
 
     def happen(self) -> Outage:
-        """One outage, and the rest after it. Each sort comes before any comes again."""
+        """One outage; at its end all servers are at work. Each sort comes before any comes again."""
         if not self._deck:
             self._deck = [Outage(blow, reach) for blow in BLOWS for reach in REACHES]
             self.random.shuffle(self._deck)
@@ -51,7 +49,6 @@ class Outages:
             self._strike(outage.blow, nodes)
             self.wait(self.random.uniform(*self._length()))
             self._mend(nodes)
-        self.wait(self.random.uniform(*REST_SECONDS))
         return outage
 
     def _hit(self, reach: Reach) -> list[int]:
