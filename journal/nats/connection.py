@@ -36,15 +36,18 @@ class Connection:
         self._linking: asyncio.Task[Link] | None = None
         self._keeping: asyncio.Task[None] | None = None
         self._listening: dict[Listening, Subscription] = {}
+        self._is_open = False
         self._problem = ""
 
     async def open(self) -> None:
         """Connect. Raises Unreachable."""
+        self._is_open = True
         await self._linked()
         self._keeping = asyncio.create_task(self._keep())
 
     async def close(self) -> None:
         """End it."""
+        self._is_open = False
         for task in (self._keeping, self._linking):
             if task is not None:
                 task.cancel()
@@ -52,7 +55,6 @@ class Connection:
                     await task
         if self._link is not None:
             await self._link.close()
-        self._link = self._keeping = self._linking = None
 
     @property
     def server(self) -> Mapping[str, Any]:
@@ -126,6 +128,8 @@ class Connection:
 
     async def _linked(self) -> Link:
         """The connection, as soon as there is one. Raises Unreachable."""
+        if not self._is_open:
+            raise Unreachable("the store was closed: open it anew")
         if self._link is not None and self._link.is_up:
             return self._link
         if self._linking is None or self._linking.done():
@@ -141,20 +145,31 @@ class Connection:
             await self._link.close()
         pause = _FIRST_PAUSE_SECONDS
         while True:
+            refusal: Unreachable | None = None
             # Not the same one first for everybody who lost it.
             for server in random.sample(self._servers, len(self._servers)):
                 try:
-                    link = await connect(self.address, server, self._tls_name(server))
-                    for listening in self._listening:
-                        self._listening[listening] = await link.listen(listening.subject, listening.heard)
+                    return await self._link_to(server)
                 except NotSent as error:
                     self._problem = str(error)
-                    continue
-                self._link = link
-                self._meet(link)
-                return link
+                except Unreachable as error:
+                    refusal = error
+            if refusal is not None:
+                raise refusal
             await asyncio.sleep(pause * random.uniform(0.5, 1))
             pause = _longer(pause)
+
+    async def _link_to(self, server: tuple[str, int]) -> Link:
+        link = await connect(self.address, server, self._tls_name(server))
+        try:
+            for listening in self._listening:
+                self._listening[listening] = await link.listen(listening.subject, listening.heard)
+        except BaseException:
+            await link.close()
+            raise
+        self._link = link
+        self._meet(link)
+        return link
 
     def _meet(self, link: Link) -> None:
         """Remember the cluster's other servers of which this one told."""
@@ -171,8 +186,10 @@ class Connection:
     async def _keep(self) -> None:
         while True:
             await asyncio.sleep(_LOOKS_EVERY_SECONDS)
-            with contextlib.suppress(Unreachable):
+            try:
                 await self._linked()
+            except Unreachable:
+                await asyncio.sleep(_LONGEST_PAUSE_SECONDS)
 
     # Listening
 

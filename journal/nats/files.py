@@ -1,15 +1,15 @@
 """Files: a key-value bucket; a file that is too large for it is in the object store, and its key names it."""
 
 import asyncio
-import contextlib
 import time
+from collections.abc import Mapping
 from typing import Final
 
 from journal.backend import File, Moved, Unclear, Unreachable
 from journal.nats.connection import Connection
 from journal.nats.layout import EXPECTED, PIECES, PUT, Layout
-from journal.nats.pieces import fits, new_id, read_pieces, write_pieces
-from journal.nats.stream import Message, Stream
+from journal.nats.pieces import Pieces, fits, new_id
+from journal.nats.stream import Stream
 
 _PAUSE_SECONDS: Final = 0.02
 
@@ -20,32 +20,35 @@ class NatsFiles:
     def __init__(self, connection: Connection, layout: Layout) -> None:
         self._layout = layout
         self._files = Stream(connection, layout.files)
-        self._objects = Stream(connection, layout.objects)
+        self._pieces = Pieces(Stream(connection, layout.objects), layout.file_pieces)
 
     async def get(self, name: str) -> File | None:
         """See Files.get. The stream's leader answers."""
+        looked_at = 0
         while (message := await self._files.last(self._layout.file(name))) is not None:
-            if PIECES not in message.headers:
-                return File(message.data, message.place)
-            large, _, count = message.headers[PIECES].partition("/")
-            data = await read_pieces(self._objects, self._layout.file_pieces(large), int(count))
+            data: bytes | None = message.data
+            if PIECES in message.headers:
+                data = await self._pieces.read(message.headers[PIECES])
             if data is not None:
                 return File(data, message.place)
-            # It was changed meanwhile, or it is gone.
+            if message.place == looked_at:  # nobody changed it meanwhile
+                raise Unreachable(
+                    f"pieces of the file {name!r} were removed from {self._layout.objects}, and not "
+                    "by a store; restore it from a copy"
+                )
+            looked_at = message.place
         return None
 
     async def put(self, name: str, data: bytes, revision: int | None = None) -> int:
         """See Files.put. Raises Unclear where it may have been written, and nobody tells."""
-        put, headers = new_id(), {}
-        value = data
+        headers = {PUT: new_id()}
         if not fits(self._files, data):
-            count = await write_pieces(self._objects, self._layout.file_pieces(put), data, 0)
-            value, headers = b"", {PIECES: f"{put}/{count}"}
+            headers[PIECES] = await self._pieces.write(data, 0)
+            data = b""
         try:
-            place, former = await self._put(name, value, {**headers, PUT: put}, revision)
-        except Moved:
-            if headers:
-                await self._drop({put})
+            place, former = await self._put(name, data, headers, revision)
+        except (Moved, Unreachable):
+            await self._drop(_pieces_of(headers))
             raise
         await self._drop(former)
         return place
@@ -56,19 +59,23 @@ class NatsFiles:
         """Write a file's message; its place, and the pieces that it has made void."""
         subject = self._layout.file(name)
         former: set[str] = set()
-        until = time.monotonic() + self._files.connection.timeout
+        until, doubt = time.monotonic() + self._files.connection.timeout, None
         while True:
-            there = await self._files.last(subject)
+            try:
+                there = await self._files.last(subject)
+            except Unreachable as error:
+                raise (Unclear(f"{doubt}; then {error}") if doubt else error) from doubt
             # A try that got no answer may have got through.
             if there is not None and there.headers.get(PUT) == headers[PUT]:
                 return there.place, former
             place = there.place if there is not None else 0
             if revision not in (None, place):
                 raise Moved(f"the file is at revision {place}")
-            former |= _pieces_of(there)
+            former |= _pieces_of(there.headers if there is not None else {})
             try:
                 return await self._files.add(subject, value, {**headers, EXPECTED: str(place)}), former
             except (Moved, Unclear) as error:
+                doubt = error if isinstance(error, Unclear) else doubt
                 if time.monotonic() > until:
                     raise Unclear(f"{self._files.name}: {error}") from error
                 await asyncio.sleep(_PAUSE_SECONDS)
@@ -79,14 +86,13 @@ class NatsFiles:
         while (there := await self._files.last(self._layout.file(name))) is not None:
             was_there = True
             if await self._files.remove(there.place):
-                await self._drop(_pieces_of(there))
+                await self._drop(_pieces_of(there.headers))
                 break
         return was_there
 
-    async def _drop(self, large: set[str]) -> None:
-        for each in large:
-            with contextlib.suppress(Unreachable):  # they only take room
-                await self._objects.purge(self._layout.file_pieces(each))
+    async def _drop(self, names: set[str]) -> None:
+        for name in names:
+            await self._pieces.drop(name)
 
     async def names(self, folder: str) -> list[str]:
         """See Files.names. The stream's leader answers."""
@@ -94,7 +100,6 @@ class NatsFiles:
         return sorted(self._layout.file_of(subject) for subject in subjects)
 
 
-def _pieces_of(message: Message | None) -> set[str]:
-    """The large file that a message names, if it names one."""
-    named = message.headers.get(PIECES) if message is not None else None
-    return {named.partition("/")[0]} if named else set()
+def _pieces_of(headers: Mapping[str, str]) -> set[str]:
+    """The pieces that a message names."""
+    return {headers[PIECES]} if PIECES in headers else set()

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import cast
 
 from nats.aio.msg import Msg
@@ -9,7 +10,7 @@ from nats.aio.msg import Msg
 from journal.backend import Change, Heard, Listening, Moved, Unreachable
 from journal.nats.connection import Connection
 from journal.nats.layout import AFTER, EXPECTED, KIND, PIECES, ROLLUP, Kind, Layout
-from journal.nats.pieces import fits, new_id, read_pieces, write_pieces
+from journal.nats.pieces import Pieces, fits
 from journal.nats.stream import Message, Stream
 
 
@@ -40,7 +41,7 @@ class NatsJournals:
         return Change(
             self._layout.session_of(message.subject),
             message.place,
-            int(headers[EXPECTED]),
+            int(headers.get(EXPECTED, 0)),
             cast(Kind, headers.get(KIND, "append")),
             data,
         )
@@ -48,8 +49,7 @@ class NatsJournals:
     async def _data(self, message: Message) -> bytes | None:
         """What is in the pieces that a message names; None where the change is void by now."""
         session_id = self._layout.session_of(message.subject)
-        change, _, count = message.headers[PIECES].partition("/")
-        data = await read_pieces(self._stream, self._layout.pieces(session_id, change), int(count))
+        data = await self._pieces(session_id).read(message.headers[PIECES])
         if data is None:
             first = await self._stream.next(message.subject, message.place - 1)
             if first is not None and first.place == message.place:
@@ -65,9 +65,10 @@ class NatsJournals:
         async def hear(live: Msg) -> None:
             headers = live.headers or {}
             message = Message(int(headers["Nats-Sequence"]), headers["Nats-Subject"], headers, live.data)
-            data = await self._data(message) if PIECES in headers else message.data
-            if data is not None:
-                heard(self._change(message, data))
+            with contextlib.suppress(Unreachable):  # it is missed, and whoever reads is told why
+                data = await self._data(message) if PIECES in headers else message.data
+                if data is not None:
+                    heard(self._change(message, data))
 
         listening = await self._connection.listen(self._layout.live(session_id), hear)
         # The leader's server is asked on the way on which it is told of the listener: now it knows.
@@ -107,10 +108,16 @@ class NatsJournals:
         if await self.head(session_id) != after:
             raise Moved  # before so much is sent
         await self.sweep(session_id)
-        change = new_id()
-        count = await write_pieces(self._stream, self._layout.pieces(session_id, change), data, after)
-        named = {**headers, PIECES: f"{change}/{count}"}
-        return await self._stream.add(self._layout.changes(session_id), b"", named)
+        pieces = self._pieces(session_id)
+        name = await pieces.write(data, after)
+        try:
+            return await self._stream.add(self._layout.changes(session_id), b"", {**headers, PIECES: name})
+        except (Moved, Unreachable):
+            await pieces.drop(name)
+            raise
+
+    def _pieces(self, session_id: str) -> Pieces:
+        return Pieces(self._stream, partial(self._layout.pieces, session_id))
 
     async def sweep(self, session_id: str) -> None:
         """Remove a session's pieces that can never count any more. Raises Unreachable.

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import nkeys
 from nats.aio.client import Client, RawCredentials
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
@@ -65,7 +66,7 @@ class Link:
 
     def __init__(self, client: Client) -> None:
         self.client = client
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._inbox = f"{client.new_inbox()}."
         self._numbers = itertools.count(1)
         self._questions: dict[str, _Question] = {}
@@ -83,19 +84,19 @@ class Link:
 
     async def ask(self, subject: str, payload: bytes = b"", headers: dict[str, str] | None = None) -> Msg:
         """Send it, once, and wait for the answer. Raises NotSent, NoAnswer; Unreachable if it is denied."""
-        question = _Question(subject, self._loop.create_future(), until_end=False)
+        question = _Question(subject, self.loop.create_future(), until_end=False)
         return await self._ask(question, payload, headers)
 
     async def ask_for_all(self, subject: str, payload: bytes) -> tuple[list[Msg], Msg]:
         """As `ask`, for several answers: those, and the status at the end."""
-        question = _Question(subject, self._loop.create_future(), until_end=True)
+        question = _Question(subject, self.loop.create_future(), until_end=True)
         end = await self._ask(question, payload, None)
         return question.parts, end
 
     async def _ask(self, question: _Question, payload: bytes, headers: dict[str, str] | None) -> Msg:
         number = str(next(self._numbers))
         self._questions[number] = question
-        question.timer = self._loop.call_later(ANSWER_SECONDS, question.give_up, self._loop)
+        question.timer = self.loop.call_later(ANSWER_SECONDS, question.give_up, self.loop)
         try:
             await self.client.publish(question.subject, payload, self._inbox + number, headers)
             return await question.answer
@@ -125,7 +126,7 @@ class Link:
         """End it, whatever state it is in; who waits for an answer gets none."""
         self._lost()
         # A server that stands still takes nothing, and the client would wait until it does.
-        with contextlib.suppress(TimeoutError, Error, OSError, AttributeError):
+        with contextlib.suppress(Exception):  # it may never have been connected
             async with asyncio.timeout(1):
                 await self.client.close()
         transport = getattr(self.client._transport, "_io_writer", None)
@@ -164,12 +165,16 @@ class _Client(Client):
 
 async def connect(address: Address, server: tuple[str, int], tls_name: str | None = None) -> Link:
     """Connect to one of the servers. Raises Unreachable where it refuses, NotSent where it is not there."""
-    client = _Client(must_encrypt=address.is_tls)
+    tls = address.tls()
+    client = _Client(must_encrypt=tls is not None)
     link = Link(client)
-    problems: list[Exception] = []
+    problem: Exception | None = None
 
     async def on_error(error: Exception) -> None:
-        problems.append(error)
+        nonlocal problem
+        problem = error
+        if not isinstance(error, Error | OSError):  # whoever listens made it
+            link.loop.call_exception_handler({"message": "a listener failed", "exception": error})
         if denied := _DENIED.search(str(error).lower()):
             link._denied("publish to" if denied[1] == "publish" else "subscribe to", denied[2].strip("'"))
 
@@ -177,7 +182,7 @@ async def connect(address: Address, server: tuple[str, int], tls_name: str | Non
         link._lost()
 
     options: dict[str, Any] = dict(login(address))
-    if tls := address.tls():
+    if tls is not None:
         options |= {"tls": tls, "tls_hostname": tls_name or server[0]}
     try:
         # Two answers to pings missing, and it is lost: TCP alone notices no server that stands still.
@@ -199,7 +204,7 @@ async def connect(address: Address, server: tuple[str, int], tls_name: str | Non
             return link
     except (Error, OSError, TimeoutError, NotSent) as error:
         await link.close()
-        raise _refusal(server, problems[-1] if problems else error) from None
+        raise _refusal(server, problem or error) from None
     except BaseException:
         await link.close()
         raise
@@ -207,16 +212,28 @@ async def connect(address: Address, server: tuple[str, int], tls_name: str | Non
 
 def login(address: Address) -> dict[str, Any]:
     """What the client needs to be let in. Raises Unreachable where a file of credentials is none."""
-    path = address.login.get("user_credentials")
+    path, seed = address.login.get("user_credentials"), address.login.get("nkeys_seed_str")
+    if seed is not None:
+        _check_seed("nkey_seed", seed)
     if path is None:
         return dict(address.login)
     try:
         text = Path(path).read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise Unreachable(f"the credentials in {path} cannot be read: {error}") from None
-    if "BEGIN NATS USER JWT" not in text or "BEGIN USER NKEY SEED" not in text:
+    found = re.search(r"BEGIN NATS USER JWT-+\s+\S+\s.*BEGIN USER NKEY SEED-+\s+(\S+)\s", text, re.DOTALL)
+    if found is None:
         raise Unreachable(f"{path} is no file of credentials: `nsc generate creds` writes one")
+    _check_seed(path, found[1])
     return {"user_credentials": RawCredentials(text)}
+
+
+def _check_seed(where: str, seed: str) -> None:
+    """Raise Unreachable where it is none; it is in no error."""
+    try:
+        nkeys.from_seed(bytearray(seed.encode())).wipe()
+    except Exception:  # the library raises whatever comes
+        raise Unreachable(f"what is in {where} is no seed of a user's key: it begins with SU") from None
 
 
 def _refusal(server: tuple[str, int], error: Exception) -> Exception:
