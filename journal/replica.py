@@ -16,7 +16,7 @@ import stat
 import threading
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Generator, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable
 from typing import Any, Final, Literal, TypeVar
 
 from journal.backend import Backend, Change, Moved, Unclear, Unreachable
@@ -188,8 +188,7 @@ class Replica(Disk):
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         fd = os.open(self._layout.journal(session_id), flags, FILE_MODE)
         try:
-            while data:
-                data = data[os.write(fd, data) :]
+            _write_whole(fd, data)
         finally:
             os.close(fd)
 
@@ -266,16 +265,16 @@ class Replica(Disk):
         """See Disk.append: to the backend, and then here. Raises DurabilityError, UnreachableError."""
         session_id = self._journals[fd]
         with self._lock_of(session_id):
-            if session_id in self._stale or os.lseek(fd, 0, os.SEEK_END) != end:
+            here = os.fstat(fd)
+            if session_id in self._stale or here.st_size != end or not here.st_nlink:
                 raise Overtaken
             if session_id in self._cut:
-                whole = b"".join(_pieces(self, fd, end)) + data
-                self._commit(session_id, "replace", whole)
+                self._commit(session_id, "replace", b"".join(_pieces(fd, end)) + data)
                 self._cut.discard(session_id)
             else:
                 self._commit(session_id, "append", data)
             try:
-                os.write(fd, data)
+                _write_whole(fd, data)
             except OSError:
                 self._forget(session_id)  # it is on record, and will be fetched
         return len(data)
@@ -286,27 +285,60 @@ class Replica(Disk):
         Raises Overtaken, DurabilityError where that cannot be known, UnreachableError.
         """
         after = self._places.get(session_id, 0)
-        self._stale.add(session_id)  # until it is known what became of it
+        try:
+            self._places[session_id] = self._waiting.wait(self._write(session_id, kind, data, after))
+            return
+        except Moved:
+            self._stale.add(session_id)
+            raise Overtaken from None
+        except Unreachable as error:
+            raise UnreachableError(self.name, str(error), was_writing=True) from error
+        except Unclear as error:
+            self._stale.add(session_id)
+            reason = str(error)
+        except BaseException:  # whoever waited is cancelled, and it may be written all the same
+            self._stale.add(session_id)
+            raise
+        self._clear_up(session_id, kind, data, after, reason)
+
+    def _clear_up(self, session_id: str, kind: Kind, data: bytes, after: int, reason: str) -> None:
+        """As `_commit`, after a try of which nobody knows what became: look for it, else try again."""
         until = time.monotonic() + self._timeout
-        is_unclear = False
         while True:
             try:
-                self._places[session_id] = self._waiting.wait(self._write(session_id, kind, data, after))
-                self._stale.discard(session_id)
-                return
-            except Moved:
-                if not is_unclear or not self._was_written(session_id, kind, data, after, until):
-                    raise Overtaken from None
-                return
-            except Unreachable as error:
-                if not is_unclear:
-                    self._stale.discard(session_id)
-                    raise UnreachableError(self.name, str(error), was_writing=True) from error
-            except Unclear:
-                is_unclear = True
-            if self._was_written(session_id, kind, data, after, until):
-                return
+                if changes := self._waiting.wait(_some(self._backend.journals.read(session_id, after))):
+                    first = changes[0]
+                    if (first.kind, first.data) != (kind, data):
+                        raise Overtaken
+                    self._places[session_id] = first.place
+                    if len(changes) == 1:
+                        self._stale.discard(session_id)
+                    return
+                if time.monotonic() < until:
+                    # The first try may still land, and then this one cannot.
+                    with contextlib.suppress(Moved):
+                        work = self._write(session_id, kind, data, after)
+                        self._places[session_id] = self._waiting.wait(work)
+                        self._stale.discard(session_id)
+                        return
+                    continue
+            except (Unreachable, Unclear) as error:
+                reason = str(error) or reason
+            if time.monotonic() >= until:
+                raise DurabilityError(
+                    f"{self.name}, session {session_id!r}",
+                    f"no clear answer in {self._timeout:g} seconds{f' ({reason})' if reason else ''}",
+                    outcome_unknown=True,
+                )
             self.pause(_PAUSE_SECONDS)
+
+    def _write(self, session_id: str, kind: Kind, data: bytes, after: int) -> Coroutine[Any, Any, int]:
+        journals = self._backend.journals
+        if kind == "append":
+            return journals.append(session_id, (data,), after)
+        if kind == "replace":
+            return journals.replace(session_id, (data,), after)
+        return journals.delete(session_id, data, after)
 
     def _commit_or_forget(self, session_id: str, kind: Kind, data: bytes) -> None:
         """As `_commit`, of what takes the journal's place. The engine has retracted the old one by then."""
@@ -317,42 +349,6 @@ class Replica(Disk):
         except BaseException:
             self._forget(session_id)
             raise
-
-    async def _write(self, session_id: str, kind: Kind, data: bytes, after: int) -> int:
-        journals = self._backend.journals
-        if kind == "delete":
-            return await journals.delete(session_id, data, after)
-        lines = [line + b"\n" for line in data.split(b"\n")[:-1]]
-        if kind == "replace":
-            return await journals.replace(session_id, lines, after)
-        return await journals.append(session_id, lines, after)
-
-    def _was_written(self, session_id: str, kind: Kind, data: bytes, after: int, until: float) -> bool:
-        """Whether a try got through of which that was not known; False where it may be tried again.
-
-        Raises Overtaken where another one did, DurabilityError where that cannot be known in time.
-        """
-        while True:
-            try:
-                changes = self._waiting.wait(_some(self._backend.journals.read(session_id, after)))
-            except Unreachable as error:
-                reason = str(error)
-            else:
-                if changes:
-                    first = changes[0]
-                    if (first.kind, first.data) != (kind, data):
-                        raise Overtaken
-                    self._places[session_id] = first.place
-                    if len(changes) == 1:
-                        self._stale.discard(session_id)
-                    return True
-                if time.monotonic() < until:
-                    return False
-                reason = f"no clear answer in {self._timeout:g} seconds"
-            if time.monotonic() >= until:
-                where = f"{self.name}, session {session_id!r}"
-                raise DurabilityError(where, reason, outcome_unknown=True)
-            self.pause(_PAUSE_SECONDS)
 
     def _forget(self, session_id: str) -> None:
         """What is here of a session is not what it should be: fetch it anew when it is needed."""
@@ -499,9 +495,7 @@ class Replica(Disk):
             temporary = f"{os.path.dirname(path)}/.{os.path.basename(path)}.{os.urandom(8).hex()}.tmp"
             fd = Disk.open(self, temporary, write=True, create=True, exclusive=True)
             try:
-                data = there.data
-                while data:
-                    data = data[os.write(fd, data) :]
+                _write_whole(fd, there.data)
             finally:
                 os.close(fd)
             os.rename(temporary, path)
@@ -560,12 +554,18 @@ def read_whole(disk: Disk, path: str) -> bytes:
     """All bytes of a file of this folder, however many."""
     fd = Disk.open(disk, path)
     try:
-        return b"".join(_pieces(disk, fd, os.fstat(fd).st_size))
+        return b"".join(_pieces(fd, os.fstat(fd).st_size))
     finally:
         os.close(fd)
 
 
-def _pieces(disk: Disk, fd: int, end: int) -> Generator[bytes, None, None]:
+def _write_whole(fd: int, data: bytes) -> None:
+    written = os.write(fd, data)
+    while written < len(data):
+        written += os.write(fd, data[written:])
+
+
+def _pieces(fd: int, end: int) -> Generator[bytes, None, None]:
     at = 0
     while at < end and (piece := os.pread(fd, min(1 << 20, end - at), at)):
         yield piece

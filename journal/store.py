@@ -177,7 +177,7 @@ class StateStore:
                 replica,
                 replica.layout,
                 durability=durability,
-                durable=True,  # what is acknowledged is kept; how well, the backend has promised
+                durable=False,  # that is for the backend, which has promised it
                 actor=actor,
                 snapshots="auto",
                 redact=redact,
