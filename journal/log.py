@@ -187,7 +187,7 @@ class Log(SharedFile):
         """
         fd, offset = self.fd, self.offset
         assert fd is not None
-        assert offset >= self._size, "append only at the end that was read"
+        assert offset == self._size, "append only at the end that was read"
         data, version, chain = encode_batch(batch, self.version, self.chain)
         if len(data) > MAX_BATCH_BYTES:
             raise InvalidEventError(

@@ -67,6 +67,7 @@ class Replica(Disk):
         self._tombstones: dict[str, bytes] = {}  # of each session, all that are known
         self._noted: dict[str, bytes] = {}  # of a session that is being deleted: the new one
         self._journals: dict[int, str] = {}  # the open journals, by their descriptors
+        self._locked: set[int] = set()  # those that are locked
         self._kept: dict[int, str] = {}  # the open files of the quarantine: their paths
         self._notes: set[int] = set()  # the open files of tombstones
         self._marks = Marks(self, layout.internal)
@@ -379,7 +380,8 @@ class Replica(Disk):
 
     def close(self, fd: int) -> None:
         """See Disk.close."""
-        self._journals.pop(fd, None)
+        if (session_id := self._journals.pop(fd, None)) is not None:
+            self._unlock(fd, session_id)
         self._kept.pop(fd, None)
         self._notes.discard(fd)
         os.close(fd)
@@ -456,11 +458,28 @@ class Replica(Disk):
         """See Disk.sync_folder."""
 
     def flock(self, fd: int, operation: int) -> None:  # type: ignore[override]
-        """See Disk.flock. It holds off the threads and tasks of this store; others know nothing of it."""
-        if operation & (LOCK_NB | LOCK_UN):
+        """See Disk.flock. It holds off the threads and tasks of this store; others know nothing of it.
+
+        A journal's is the lock that whoever takes something in has, too: no writer must see half of that.
+        """
+        session_id = self._journals.get(fd)
+        if session_id is not None and operation & LOCK_UN:
+            self._unlock(fd, session_id)
+        elif session_id is not None:
+            lock = self._lock_of(session_id)
+            if not lock.acquire(not operation & LOCK_NB):
+                raise BlockingIOError
+            self._unlock(fd, session_id)
+            self._locked.add(fd)
+        elif operation & (LOCK_NB | LOCK_UN):
             Disk.flock(fd, operation)
         else:
             self._waiting.take(lambda how: Disk.flock(fd, operation | how), LOCK_NB)
+
+    def _unlock(self, fd: int, session_id: str) -> None:
+        if fd in self._locked:
+            self._locked.discard(fd)
+            self._lock_of(session_id).release()
 
     def pause(self, seconds: float) -> None:  # type: ignore[override]
         """See Disk.pause."""
