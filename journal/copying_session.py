@@ -17,9 +17,8 @@ from journal.chain import (
 )
 from journal.copied import Copied, Left
 
-# What is appended at once: a backend may take a message for each record.
-_MOST_LINES: Final = 500
-_MOST_BYTES: Final = 2 * 1024 * 1024
+# What is appended at once, unless a batch is longer: a server takes that in one message.
+_MOST_BYTES: Final = 960 * 1024
 # How often somebody else may be first, or an answer may fail to come, before this is given up.
 _MOST_TRIES: Final = 8
 _BEGINS: Final = b'{"v":1,"seq":'
@@ -318,8 +317,8 @@ def _some(lines: list[bytes]) -> tuple[list[bytes], list[bytes]]:
     """As many whole batches as are appended at once, one at least; and the rest."""
     size = end = 0
     for index, line in enumerate(lines):
-        size += len(line)
-        if end and (index >= _MOST_LINES or size > _MOST_BYTES):
+        size += len(line) + 1
+        if end and size > _MOST_BYTES:
             break
         if ends_batch(line):
             end = index + 1

@@ -31,12 +31,13 @@ def copy_command(call: Call, source: str, target: str, verify: bool, documents: 
     from journal.copying import copy
 
     stores = _backend(source, is_source=True), _backend(target, is_source=False)
+    asked = None if folder_in(target) else split_durability(target)[1]
     with Progress("copying") as progress:
         copied = asyncio.run(copy(*stores, progress=progress, verify=verify, documents=documents))
     if call.out.as_json:
         call.out.json(_object(copied))
     else:
-        _print(call, copied, source, target)
+        _print(call, copied, source, target, asked=asked)
     if copied.problems:
         raise click.exceptions.Exit(INTEGRITY)
     if copied.conflicts:
@@ -57,14 +58,14 @@ def _backend(place: str, *, is_source: bool) -> "Backend":
         raise click.UsageError(str(error)) from None
 
 
-def _print(call: Call, copied: "Copied", source: str, target: str) -> None:
+def _print(call: Call, copied: "Copied", source: str, target: str, *, asked: str | None) -> None:
     out = call.out
     for left in copied.problems:
         out.error(_sentence(left))
     for left in copied.conflicts:
         out.warning(f"{_sentence(left)}; it was left alone")
     promise = copied.promise
-    if promise is not None and promise.survives != "disk":
+    if promise is not None and promise.survives != "disk" and asked != "os":
         out.warning(promise.text)
     lines = [
         f"{_count(copied.created, 'session')} copied" if copied.created else "",
