@@ -13,6 +13,7 @@ from crash.told import Batch, Began, Broken, Done
 from crash.writers import Timed
 
 from journal import ANY, AsyncStateStore, DurabilityError, StateStore, VersionConflictError
+from journal.backend import Unclear, Unreachable
 
 MS = 1_000_000
 
@@ -238,7 +239,7 @@ def test_a_writer_that_hangs_is_noticed(tmp_path, hasty, monkeypatch):
             time.sleep(1.2 if session_id == "one" else 30 if session_id == "ONE" else 0)
             return super().update_session_with(session_id, change)
 
-    short = campaign(tmp_path, of_files(tmp_path / "store", Hanging), count=4000)
+    short = campaign(tmp_path, of_files(tmp_path / "store", Hanging), count=100)
     told = "\n".join(short.breaches)
 
     assert "update took 1.2 s, where 0.5 s were asked for, and was acknowledged" in told
@@ -253,6 +254,85 @@ def test_a_writer_that_fails_is_noticed(tmp_path, hasty):
     short = campaign(tmp_path, of_files(tmp_path / "store", Failing), count=50)
 
     assert any("a writer failed" in breach and "ZeroDivisionError" in breach for breach in short.breaches)
+
+
+# On the servers themselves
+
+
+@pytest.fixture
+def appending(monkeypatch):
+    """Put something between the writers and the servers; they are forked, and have it with them."""
+    journals = pytest.importorskip("journal.nats.journals").NatsJournals
+
+    def put(between):
+        append = journals.append
+
+        async def instead(self, session_id, lines, after):
+            return await between(lambda after=after: append(self, session_id, lines, after), after)
+
+        monkeypatch.setattr(journals, "append", instead)
+
+    return put
+
+
+def on_servers(folder, count=300, seconds=60):
+    short = Campaign(seed=1, count=count, seconds=seconds, folder=folder)
+    chaos.run(short)
+    return short
+
+
+def test_a_few_outages(tmp_path, monkeypatch):
+    """Nothing is lost, doubled or out of order."""
+    monkeypatch.setattr(chaos, "APPENDS_BETWEEN", 50)
+    short = on_servers(tmp_path, count=100)
+
+    assert short.breaches == []
+    assert short.figures["appends acknowledged"] >= 100
+
+
+def test_answers_that_get_lost_make_no_difference(tmp_path, hasty, appending):
+    """The writers find out what became of their appends."""
+
+    async def losing_answers(append, after):
+        place = await append()
+        if Random().random() < 0.1:
+            raise Unclear("the answer was lost")
+        return place
+
+    appending(losing_answers)
+    short = on_servers(tmp_path)
+
+    assert short.breaches == []
+
+
+async def believing(append, after):
+    """Takes for written what was not sent."""
+    return after + 1 if Random().random() < 0.05 else await append()
+
+
+async def denying(append, after):
+    """Says that nothing was written, when it was."""
+    place = await append()
+    if Random().random() < 0.05:
+        raise Unreachable("nobody is there")
+    return place
+
+
+async def again(append, after):
+    """Sends twice what was acknowledged."""
+    place = await append()
+    return await append(place) if Random().random() < 0.05 else place
+
+
+@pytest.mark.parametrize(
+    ("between", "says"), [(believing, "is lost"), (denying, "twice"), (again, "cannot be read")]
+)
+def test_a_client_that_breaks_a_promise_is_noticed(tmp_path, hasty, appending, between, says, monkeypatch):
+    monkeypatch.setattr(chaos, "TIMEOUTS", (2.0,))  # some of these writers come to no end
+    appending(between)
+    short = on_servers(tmp_path, seconds=5)
+
+    assert any(says in breach for breach in short.breaches), short.breaches[:3]
 
 
 # What a writer does when it gets no answer

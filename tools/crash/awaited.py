@@ -9,25 +9,23 @@ class Awaited:
     """What `opening` gives, each of its methods run to its end in a loop of this object's own."""
 
     def __init__(self, opening: Callable[[], Awaitable[Any]]) -> None:
-        self._loop = asyncio.new_event_loop()
+        self._runner = asyncio.Runner()
         try:
-            self._store = self._loop.run_until_complete(_of(opening))
+            self._store = self._runner.run(_of(opening))
         except BaseException:
-            self._loop.close()
+            self._runner.close()
             raise
 
     def close(self) -> None:
         """Close the store, and the loop."""
-        try:
-            self._loop.run_until_complete(self._store.close())
-        finally:
-            self._loop.close()
+        with self._runner:
+            self._runner.run(self._store.close())
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._store, name)
 
         def call(*arguments: Any, **options: Any) -> Any:
-            return self._loop.run_until_complete(method(*arguments, **options))
+            return self._runner.run(method(*arguments, **options))
 
         return call
 
