@@ -24,6 +24,8 @@ NEEDS = {
     "openai-agents.md": "agents.testing",
     "strands.md": "strands",
 }
+# Whose blocks need servers: tests/test_many_machines.py runs them.
+SERVED = ("many-machines.md",)
 FORMAT = (ROOT / "docs/reference/format.md").read_text()
 
 
@@ -33,7 +35,9 @@ def lend_conversations(page: Path, folder: Path, request: pytest.FixtureRequest)
         (folder / "trajectories").symlink_to(request.getfixturevalue("data"))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page.name not in SERVED], ids=lambda page: page.name
+)
 def test_the_python_blocks_of_a_page_run(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ):

@@ -83,11 +83,9 @@ def _print(call: Call, copied: "Copied", source: str, target: str, *, asked: str
     ]
     if written := [_count(number, noun) for number, noun in more if number]:
         out.line(f"wrote {', '.join(written)}")
-    left = len(copied.conflicts) + len(copied.problems)
-    where = f"{visible(without_secrets(source))} to {visible(without_secrets(target))}"
-    out.note(
-        f"{where}: " + (f"not all of it; {_count(left, 'thing')} to look after" if left else "all of it")
-    )
+    number = len(copied.conflicts) + len(copied.problems)
+    told = f"not all of it; {_count(number, 'thing')} to look after" if number else "all of it"
+    out.note(f"{visible(without_secrets(source))} to {visible(without_secrets(target))}: {told}")
 
 
 def _sentence(left: "Left") -> str:
@@ -99,7 +97,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def _object(copied: "Copied") -> dict[str, Any]:
-    found = {name: value for name, value in vars(copied).items() if isinstance(value, int)}
+    found: dict[str, Any] = {name: value for name, value in vars(copied).items() if isinstance(value, int)}
     for name in ("conflicts", "problems"):
         found[name] = [left._asdict() for left in getattr(copied, name)]
     promise = copied.promise

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import re
+import time
 import urllib.request
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -23,6 +24,10 @@ _NOT_ENABLED = (10039, 10076)
 _TOO_FEW_SERVERS = (10005, 10074)
 _OTHER_SETTINGS = 10058
 _SECONDS: Final = 2.0
+# Servers tell each other every second that they are there.
+_SILENT_NS: Final = 2_500_000_000
+_SECONDS_UNTIL_DOWN: Final = 5.0
+_PAUSE_SECONDS: Final = 0.2
 
 Info = Mapping[str, Any]
 
@@ -91,28 +96,42 @@ async def _create(connection: Connection, name: str, wanted: Mapping[str, object
 
 
 async def find_promise(connection: Connection, streams: Iterable[Info]) -> Promise:
-    """What the servers that hold the streams promise, as far as anybody tells."""
+    """What the servers that hold the streams promise, as far as anybody tells.
+
+    One that is down cannot be asked. It counts as the others do: most of them are there, and they were asked.
+    """
     infos = list(streams)
     replicas: int = infos[0]["config"]["num_replicas"]
     kept = "on 1 server" if replicas == 1 else f"on {replicas} servers, acknowledged by most of them"
-    holding = set().union(*(_servers(info, connection) for info in infos))
-    syncing = await _find_syncing(connection.address, holding)
+    until = time.monotonic() + _SECONDS_UNTIL_DOWN
+    while True:
+        holding = set().union(*(_servers(info, connection) for info in infos))
+        syncing, has_failed = await _find_syncing(connection.address, holding)
+        down = set().union(*map(_down, infos)) - syncing.keys()
+        unknown = holding - syncing.keys() - down
+        # Who was killed this moment is not known to be down yet.
+        if not (unknown and has_failed) or time.monotonic() >= until:
+            break
+        await asyncio.sleep(_PAUSE_SECONDS)
+        names = [info["config"]["name"] for info in infos]
+        infos = await asyncio.gather(*(ask_api(connection, f"STREAM.INFO.{name}") for name in names))
     instead = 'or say durability="os": then it survives crashes, and may not survive a power cut of all'
-    if unknown := holding - syncing.keys():
+    if unknown:
         return Promise(
             "os",
             replicas,
             f"kept {kept}; when {_list(unknown)} write it to disk is not known, ordinary users are not told: "
             f'name monitor="http://host:8222" or system="nats://admin:password@host" to find out, {instead}',
         )
-    if lazy := {name for name in holding if not syncing[name]}:
+    if lazy := {name for name in holding & syncing.keys() if not syncing[name]}:
         return Promise(
             "os",
             replicas,
             f"kept {kept}; {_list(lazy)} write it to disk some time after they acknowledge it: put "
             f'`sync_interval: "always"`, with the quotes, into their `jetstream` settings, {instead}',
         )
-    return Promise("disk", replicas, f"kept {kept}, and on their disks before they acknowledge it")
+    rest = f"; {_list(down)}, down now, could not be asked" if down else ""
+    return Promise("disk", replicas, f"kept {kept}, and on their disks before they acknowledge it{rest}")
 
 
 def _servers(info: Info, connection: Connection) -> set[str]:
@@ -122,26 +141,40 @@ def _servers(info: Info, connection: Connection) -> set[str]:
     return names or {connection.server["server_name"]}
 
 
+def _down(info: Info) -> set[str]:
+    """The servers that hold a stream and do not take part now, as its leader knows."""
+    replicas = (info.get("cluster") or {}).get("replicas") or ()
+    return {each["name"] for each in replicas if each.get("offline") or each["active"] > _SILENT_NS}
+
+
 def _list(names: Iterable[str]) -> str:
     return ", ".join(sorted(names))
 
 
-async def _find_syncing(address: Address, holding: set[str]) -> dict[str, bool]:
-    """Whether the servers write to their disks before they acknowledge: those that tell."""
-    told = await asyncio.gather(*(asyncio.to_thread(_ask_monitor, url) for url in address.monitor))
+async def _find_syncing(address: Address, holding: set[str]) -> tuple[dict[str, bool], bool]:
+    """Whether the servers write to their disks before they acknowledge: those that tell.
+
+    And whether one did not that was asked. Raises Unreachable where none did.
+    """
+    asked = await asyncio.gather(*(asyncio.to_thread(_ask_monitor, url) for url in address.monitor))
+    told = [each for each in asked if not isinstance(each, Unreachable)]
+    failed = [each for each in asked if isinstance(each, Unreachable)]
+    if failed and not told:
+        raise failed[0]
     if address.system is not None:
         told += await _ask_as_administrator(address, holding)
     configs = {each["server_name"]: (each.get("jetstream") or {}).get("config") for each in told}
-    return {name: bool(config.get("sync_always")) for name, config in configs.items() if config}
+    syncing = {name: bool(config.get("sync_always")) for name, config in configs.items() if config}
+    return syncing, bool(failed) or address.system is not None
 
 
-def _ask_monitor(url: str) -> Info:
+def _ask_monitor(url: str) -> Info | Unreachable:
     try:
         with urllib.request.urlopen(f"{url.rstrip('/')}/varz", timeout=_SECONDS) as answer:
             told: Info = json.load(answer)
             return told
     except (OSError, ValueError) as error:
-        raise Unreachable(f"monitor={url} does not tell about its server: {error}") from error
+        return Unreachable(f"monitor={url} does not tell about its server: {error}")
 
 
 async def _ask_as_administrator(address: Address, holding: set[str]) -> list[Info]:
