@@ -42,7 +42,7 @@ class Connection:
     async def open(self) -> None:
         """Connect. Raises Unreachable."""
         self._is_open = True
-        await self._linked()
+        await self._linked(time.monotonic() + self.timeout)
         self._keeping = asyncio.create_task(self._keep())
 
     async def close(self) -> None:
@@ -72,10 +72,9 @@ class Connection:
 
     async def ask_once(self, subject: str, payload: bytes, headers: dict[str, str]) -> Msg:
         """The answer; nothing is sent twice. Raises NoAnswer where it is in doubt, Unreachable."""
-        link = self._link
+        until = time.monotonic() + self.timeout
         while True:
-            if link is None or not link.is_up:
-                link = await self._linked()
+            link = await self._linked(until)
             with contextlib.suppress(NotSent):
                 return await link.ask(subject, payload, headers)
 
@@ -101,16 +100,14 @@ class Connection:
 
     async def tell(self, subject: str, reply: str) -> None:
         """Send something that anybody may answer who hears it. Raises Unreachable."""
-        link = await self._linked()
+        link = await self._linked(time.monotonic() + self.timeout)
         with contextlib.suppress(Error):
             await link.client.publish(subject, b"", reply)
 
     async def _until_answered(self, attempt: Callable[[Link], Awaitable[T]]) -> T:
         until, pause = time.monotonic() + self.timeout, _FIRST_PAUSE_SECONDS
         while True:
-            link = self._link
-            if link is None or not link.is_up:
-                link = await self._linked()
+            link = await self._linked(until)
             try:
                 return await attempt(link)
             except (NoAnswer, NotSent) as error:
@@ -126,7 +123,7 @@ class Connection:
 
     # Connecting
 
-    async def _linked(self) -> Link:
+    async def _linked(self, until: float) -> Link:
         """The connection, as soon as there is one. Raises Unreachable."""
         if not self._is_open:
             raise Unreachable("the store was closed: open it anew")
@@ -135,7 +132,7 @@ class Connection:
         if self._linking is None or self._linking.done():
             self._linking = asyncio.create_task(self._link_anew())
         try:
-            async with asyncio.timeout(self.timeout):
+            async with asyncio.timeout(until - time.monotonic()):
                 return await asyncio.shield(self._linking)
         except TimeoutError:
             raise Unreachable(self._why()) from None
@@ -187,7 +184,7 @@ class Connection:
         while True:
             await asyncio.sleep(_LOOKS_EVERY_SECONDS)
             try:
-                await self._linked()
+                await self._linked(time.monotonic() + self.timeout)
             except Unreachable:
                 await asyncio.sleep(_LONGEST_PAUSE_SECONDS)
 
@@ -196,8 +193,9 @@ class Connection:
     async def listen(self, subject: str, heard: Heard) -> "Listening":
         """Call `heard` with what comes, over all connections. Raises Unreachable."""
         listening = Listening(self, subject, heard)
+        until = time.monotonic() + self.timeout
         while True:
-            link = await self._linked()
+            link = await self._linked(until)
             with contextlib.suppress(NotSent):
                 self._listening[listening] = await link.listen(subject, heard)
                 return listening

@@ -4,7 +4,9 @@ Two ways lead to a message. The leader knows what was acknowledged. Any server m
 thousand messages at once, and may not have the last ones yet. So the leader has the last word.
 """
 
+import asyncio
 import binascii
+import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -13,10 +15,12 @@ from nats.aio.msg import Msg
 
 from journal.backend import Moved, Unclear, Unreachable
 from journal.nats.connection import Connection
+from journal.nats.layout import EXPECTED
 from journal.nats.link import NoAnswer
 
 _TOGETHER: Final = 1000
 _TOGETHER_BYTES: Final = 8 * 1024 * 1024
+_PAUSE_SECONDS: Final = 0.02
 _NO_HEADERS: Final[Mapping[str, str]] = {}
 
 # Error codes of the server
@@ -83,6 +87,20 @@ class Stream:
 
     async def add(self, subject: str, data: bytes, headers: dict[str, str]) -> int:
         """Add a message; its place. Raises Moved, Unclear, Unreachable."""
+        until = time.monotonic() + self.connection.timeout
+        while True:
+            try:
+                return await self._add(subject, data, headers)
+            except Moved:
+                # Whoever led a moment ago may say so and not know better: it wrote nothing, in any case.
+                last = await self.last(subject)
+                if (last.place if last is not None else 0) != int(headers[EXPECTED]):
+                    raise
+                if time.monotonic() > until:
+                    raise Unreachable(f"the servers of {self.name} do not agree what is its last") from None
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _add(self, subject: str, data: bytes, headers: dict[str, str]) -> int:
         try:
             answer = await self.connection.ask_once(subject, data, headers)
         except NoAnswer as error:
