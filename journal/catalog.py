@@ -14,7 +14,7 @@ from journal.derived import Derived, Transaction
 from journal.disk import Disk
 from journal.errors import InvalidNameError
 from journal.layout import JOURNAL_ENDING, SNAPSHOT_ENDING, Layout
-from journal.marks import COUNTS_FOR_SECONDS, Marks, Taken
+from journal.marks import COUNTS_FOR_SECONDS, Marks, OwnMarks, Taken
 from journal.names import is_session_id
 from projections.summary import SessionSummary
 
@@ -96,7 +96,7 @@ class Catalog:
         self,
         disk: Disk,
         layout: Layout,
-        marks: Marks,
+        marks: Marks | OwnMarks,
         summarize: Callable[[Iterable[str]], Iterable[tuple[str, SessionSummary | Problem | None]]],
     ) -> None:
         self._disk, self._layout, self._marks, self._summarize = disk, layout, marks, summarize

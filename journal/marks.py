@@ -33,6 +33,35 @@ class Taken(NamedTuple):
     is_all: bool
 
 
+class OwnMarks:
+    """The marks of a store whose folder no other process knows: they need no file."""
+
+    def __init__(self) -> None:
+        self._mutex = threading.Lock()
+        self._marked: set[str] = set()
+        self._taken: set[str] = set()  # and not worked off yet
+
+    def mark(self, session_id: str) -> None:
+        """See Marks.mark."""
+        with self._mutex:
+            self._marked.add(session_id)
+
+    def take(self) -> Taken:
+        """See Marks.take."""
+        with self._mutex:
+            self._taken |= self._marked
+            self._marked.clear()
+            return Taken(set(self._taken), [], True)
+
+    def forget(self, taken: Taken) -> None:
+        """See Marks.forget."""
+        with self._mutex:
+            self._taken -= taken.session_ids
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
 class Marks:
     """The marks of one store; threads share it."""
 

@@ -98,6 +98,12 @@ def read_marker(disk: Disk, path: str) -> Marker | None:
         tail = disk.read(fd, _MARKER_BYTES, max(disk.status_of(fd).st_size - _MARKER_BYTES, 0))
     finally:
         close(disk, fd, path)
+    return marker_of(tail)
+
+
+def marker_of(data: bytes) -> Marker | None:
+    """The marker at the end of a snapshot's bytes; None where there is none."""
+    tail = data[-_MARKER_BYTES:]
     try:
         return msgspec.json.decode(b"{" + tail[tail.rindex(b'"journal":') :], type=_OnlyMarker).journal
     except (ValueError, msgspec.MsgspecError):  # not found, not JSON, not a marker

@@ -44,7 +44,7 @@ from journal.lineage import family
 from journal.live import LiveSession, OnUnknown
 from journal.live.replay import Agent, Replayed, replay
 from journal.live.writing import Ground
-from journal.marks import Marks
+from journal.marks import Marks, OwnMarks
 from journal.mounts import refuse_network
 from journal.names import SESSIONS, check_session_id
 from journal.note import SigningKey
@@ -116,6 +116,7 @@ class StateStore:
         self._open(
             disk,
             layout,
+            Marks(disk, layout.internal),
             durability=durability,
             durable=durability == "disk",
             actor=actor,
@@ -176,6 +177,7 @@ class StateStore:
             self._open(
                 replica,
                 replica.layout,
+                replica.marks,
                 durability=durability,
                 durable=False,  # that is for the backend, which has promised it
                 actor=actor,
@@ -192,6 +194,7 @@ class StateStore:
         self,
         disk: Disk,
         layout: Layout,
+        marks: Marks | OwnMarks,
         *,
         durability: str,
         durable: bool,
@@ -203,7 +206,7 @@ class StateStore:
         self._acting = Acting(actor)
         self._durability = durability
         self._disk, self._layout = disk, layout
-        self._marks = Marks(disk, layout.internal)
+        self._marks = marks
         self._setting = Setting(
             disk=disk,
             layout=layout,

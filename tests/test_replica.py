@@ -84,7 +84,7 @@ def said(store, session_id="s"):
 
 @pytest.fixture
 def backend(monkeypatch):
-    monkeypatch.setattr("journal.replica._PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr("journal.replica.journals.PAUSE_SECONDS", 0.001)
     return Troubled()
 
 
@@ -262,7 +262,7 @@ def test_a_session_that_was_forgotten_is_whole_in_the_next_list(backend, tmp_pat
         new(store, "t")
         store.list_sessions()
         store.append("s", [UserMessageAdded(content="one")], expected_version=1)
-        store._disk._forget("s")
+        store._disk._journals.forget("s")
         store.append("t", [UserMessageAdded(content="two")], expected_version=1)
         assert {each.id: each.version for each in store.list_sessions()} == {"s": 2, "t": 2}
         assert store.verify().ok
@@ -318,7 +318,7 @@ def test_followers_hear_what_others_write(backend, tmp_path):
 
 def test_followers_miss_nothing_that_they_do_not_hear(backend, tmp_path, monkeypatch):
     """They look each second."""
-    monkeypatch.setattr("journal.replica._LOOK_EACH_SECONDS", 0.05)
+    monkeypatch.setattr("journal.replica.disk.LOOK_EACH_SECONDS", 0.05)
     with on(backend, tmp_path) as store, on(backend, tmp_path, "b") as other:
         new(store)
         listen = backend.journals.listen
@@ -509,3 +509,128 @@ def test_a_task_that_is_cancelled_while_it_waits_for_its_turn_harms_nobody():
             assert [each.content for each in loaded.user_messages] == ["1", "3", "4"]
 
     asyncio.run(main())
+
+
+def long_session(store, session_id="s"):
+    """A session of over a megabyte, in batches of several records, with a snapshot."""
+    new(store, session_id)
+    for n in range(60):
+        changes = [UserMessageAdded(content=f"{n}.{m} {'x' * 5_000}") for m in range(5)]
+        store.append(session_id, changes, expected_version=ANY)
+    store.compact()
+    return store.load_session(session_id)
+
+
+def fetched(backend):
+    """How many bytes of journals were read, from now on."""
+    sizes = []
+    read = backend.journals.read
+
+    async def counted(session_id, after):
+        async for change in read(session_id, after):
+            sizes.append(len(change.data))
+            yield change
+
+    backend.journals.read = counted
+    return sizes
+
+
+def test_a_long_session_is_opened_without_fetching_all_of_it(backend, tmp_path):
+    with on(backend, tmp_path) as store:
+        session = long_session(store)
+        store.append("s", [UserMessageAdded(content="after the snapshot")], expected_version=ANY)
+        sizes = fetched(backend)
+        with on(backend, tmp_path, "b") as other:
+            loaded = other.load_session("s")
+            assert loaded.version == session.version + 1
+            assert [each.content for each in loaded.user_messages][-2:] == [
+                session.user_messages[-1].content,
+                "after the snapshot",
+            ]
+            loaded.add_user_message("goes on")
+            other.save_session(loaded)
+            assert sum(sizes) < 1_300_000 < os.path.getsize(f"{store.base_path}/sessions/s.jsonl")
+
+            # Whatever needs the rest, gets it.
+            assert len(list(other.records("s"))) == session.version + 2
+            assert other.verify().ok
+            assert said(other) == said(store)
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda store: len(said(store)),
+        lambda store: len(store.load_session("s", at=250).user_messages) + 51,
+        lambda store: store.fork("s", new_id="f").version - 1,
+        lambda store: store.timeline("s").version - 1,
+        lambda store: next(each.version - 1 for each in store.list_sessions()),
+        lambda store: 300 * any(each.seq == 2 for each in store.search("0.0", limit=None)),
+        lambda store: sum(1 for each in store.follow("s", timeout=0) if each.seq > 1),
+        lambda store: sum(1 for each in store.follow(timeout=0) if each.seq > 1),
+        lambda store: 300 * store.verify("s").ok,
+    ],
+)
+def test_a_session_whose_end_alone_is_here_is_whole_for_whoever_looks(backend, tmp_path, look):
+    with on(backend, tmp_path) as store, on(backend, tmp_path, "b") as other:
+        long_session(store)
+        other.load_session("s")
+        assert other._disk._journals.holes
+        assert look(other) == 300
+        assert other.verify().ok
+
+
+def test_a_snapshot_of_what_was_erased_is_gone_and_never_comes_back(backend, tmp_path):
+    """Also where somebody shares one that he made before."""
+    with on(backend, tmp_path) as store, on(backend, tmp_path, "b") as other:
+        session = long_session(store)
+        other.load_session("s")
+        put = backend.files.put
+
+        async def late(name, data, revision=None):
+            """An erasure comes between the snapshot and its place in the backend."""
+            backend.files.put = put
+            other.erase("s", [2], reason="asked for")
+            return await put(name, data, revision)
+
+        backend.files.put = late
+        store.append("s", [UserMessageAdded(content="more")], expected_version=session.version)
+        store.compact("s")
+        kept = [each.data for each in backend.files._files.values()]
+        assert not any(b"0.0 xxx" in data for data in kept)
+        with on(backend, tmp_path, "c") as fresh:
+            assert fresh.load_session("s").user_messages[0].content == ""
+            assert fresh.verify().ok
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda data: b"",
+        lambda data: b"{}\n" + data,
+        lambda data: data.replace(b'"place":', b'"place":1', 1),
+        lambda data: data.replace(b"59.4", b"59.5", 1),
+        lambda data: data[:-20],
+    ],
+)
+def test_a_shared_snapshot_that_is_not_of_this_journal_is_ignored(backend, tmp_path, harm):
+    with on(backend, tmp_path) as store:
+        session = long_session(store)
+        (name,) = backend.files._files
+        there = backend.files._files[name]
+        backend.files._files[name] = there._replace(data=harm(there.data))
+        with on(backend, tmp_path, "b") as other:
+            loaded = other.load_session("s")
+            assert loaded.to_document() == session.to_document()
+            assert other.verify().ok
+
+
+def test_a_session_that_is_erased_while_its_beginning_is_fetched_is_read_again(backend, tmp_path):
+    with on(backend, tmp_path) as store, on(backend, tmp_path, "b") as other:
+        long_session(store)
+        other.load_session("s")
+        store.erase("s", [2], reason="asked for")
+        with pytest.raises(UnreachableError, match="was rewritten while it was read; read it again"):
+            other._disk._journals.fill("s")
+        assert said(other) == said(store)
+        assert other.verify().ok

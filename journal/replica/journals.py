@@ -1,0 +1,367 @@
+"""Sessions' journals of a replica: what others wrote is taken in, what is written is committed first.
+
+A journal here is always what the backend has up to the place that is noted, whole changes of it. So the next
+change is written if the backend is at that place still; else the engine must look again (`Overtaken`).
+Whoever changes a file here has the session's lock, and so has each writer of the engine.
+"""
+
+import contextlib
+import os
+import threading
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Coroutine, Iterable
+from typing import Any, Final, Literal
+
+from journal.backend import Change, Moved, Unclear, Unreachable
+from journal.disk import chunks, write_whole
+from journal.errors import DurabilityError, UnreachableError
+from journal.layout import Layout
+from journal.marks import OwnMarks
+from journal.overtaking import Overtaken
+from journal.replica.asking import Asking
+from journal.replica.files import PLAIN, put_here, read_whole
+from journal.replica.snapshots import SharedSnapshots
+from journal.waiting import Lock
+
+# So many bytes are fetched before they are written down.
+TOGETHER_BYTES: Final = 1024 * 1024
+# Between two tries whose outcome is not known.
+PAUSE_SECONDS: Final = 0.05
+
+Kind = Literal["append", "replace", "delete"]
+
+
+class ReplicatedJournals:
+    """The journals that are here, and up to where.
+
+    timeout  after so many seconds without a clear answer, an outcome is reported as unknown
+    stale    sessions of which more is known to be there, or may be
+    """
+
+    def __init__(self, backend: Asking, layout: Layout, marks: OwnMarks, timeout: float) -> None:
+        self._backend, self._layout, self._marks, self._timeout = backend, layout, marks, timeout
+        self._snapshots = SharedSnapshots(backend, layout)
+        self._mutex = threading.Lock()  # of the locks; never held while anybody waits
+        self._locks: dict[str, Lock] = {}
+        self._places: dict[str, int] = {}  # up to where each session is here
+        self._all = 0  # up to where all sessions are
+        self._all_lock = backend.waiting.lock()
+        self.stale: set[str] = set()
+        self._cut: set[str] = set()  # sessions whose file a repair made shorter
+        self.holes: dict[str, int] = {}  # sessions that are not here from the beginning: from which byte on
+        self._tombstones: dict[str, bytes] = {}  # of each session, all that are known
+
+    def lock_of(self, session_id: str) -> Lock:
+        """What whoever changes the session's file holds."""
+        lock = self._locks.get(session_id)
+        if lock is None:
+            with self._mutex:
+                lock = self._locks.setdefault(session_id, self._backend.waiting.lock())
+        return lock
+
+    # Taking in
+
+    def is_known(self, session_id: str) -> bool:
+        """Whether the session was looked at, and is as it was then or further."""
+        return session_id in self._places and session_id not in self.stale
+
+    def pull(self, session_id: str) -> bool:
+        """Take in what others wrote to a session; True if there was anything. Raises UnreachableError."""
+        with self.lock_of(session_id):
+            if session_id in self._cut:  # and nothing was written behind the cut
+                self.forget(session_id)
+            found = self._read_on(session_id)
+            self._places.setdefault(session_id, 0)
+            self.stale.discard(session_id)
+            return found
+
+    def _read_on(self, session_id: str) -> bool:
+        found = False
+        reading = self._backend.journals.read(session_id, self._places.get(session_id, 0))
+        while changes := self._backend.ask(_some(reading)):
+            is_long = not found and not self._places.get(session_id) and _size(changes) >= TOGETHER_BYTES
+            if is_long and self._begin_at_snapshot(session_id):
+                return True
+            found = self._take_in(session_id, changes) or found
+        return found
+
+    def _begin_at_snapshot(self, session_id: str) -> bool:
+        """Of a long journal, take what is behind a snapshot; the rest comes when somebody asks for it."""
+        if (begun := self._snapshots.begin(session_id)) is None:
+            return False
+        self._remove_here(session_id)
+        self._marks.mark(session_id)
+        path = self._layout.journal(session_id)
+        put_here(self._layout.snapshot(session_id), begun.data)
+        fd = PLAIN.open(path, write=True, create=True)
+        try:
+            os.ftruncate(fd, begun.offset)
+            write_whole(PLAIN, fd, begun.tail)
+        finally:
+            os.close(fd)
+        self.holes[session_id] = begun.offset
+        self._places[session_id] = begun.place
+        self._read_on(session_id)
+        return True
+
+    def fill(self, session_id: str) -> None:
+        """Fetch what is not here of a session's journal. Raises UnreachableError."""
+        with self.lock_of(session_id):
+            if (end := self.holes.get(session_id)) is None:
+                return
+            fd = os.open(self._layout.journal(session_id), os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                at, is_replaced = 0, False
+                reading = self._backend.journals.read(session_id, 0)
+                while at < end and (changes := self._backend.ask(_some(reading))):
+                    is_replaced = is_replaced or any(change.kind != "append" for change in changes)
+                    data = b"".join(change.data for change in changes)[: end - at]
+                    while data:
+                        written = os.pwrite(fd, data, at)
+                        at, data = at + written, data[written:]
+            finally:
+                os.close(fd)
+            del self.holes[session_id]
+            if is_replaced or at < end:
+                self.forget(session_id)
+                reason = f"session {session_id!r} was rewritten while it was read; read it again"
+                raise UnreachableError(self._backend.name, reason)
+
+    def pull_all(self) -> set[str]:
+        """Take in what others wrote to any session; those that changed. Raises UnreachableError."""
+        touched = set()
+        with self._all_lock:
+            reading = self._backend.journals.read(None, self._all)
+            while changes := self._backend.ask(_some(reading)):
+                of: defaultdict[str, list[Change]] = defaultdict(list)
+                for change in changes:
+                    of[change.session_id].append(change)
+                for session_id, its in of.items():
+                    with self.lock_of(session_id):
+                        # Of one that is not as it should be, these may not be all that is missing.
+                        is_stale = session_id in self.stale
+                        if self.pull(session_id) if is_stale else self._take_in(session_id, its):
+                            touched.add(session_id)
+                self._all = changes[-1].place
+        return touched
+
+    def hear(self, change: Change) -> None:
+        """Take in a change as it comes, if it is the next one; else look. Raises UnreachableError."""
+        session_id = change.session_id
+        with self.lock_of(session_id):
+            place = self._places.get(session_id, 0)
+            if change.place <= place:
+                return
+            if change.after == place and session_id not in self.stale:
+                self._take_in(session_id, [change])
+            else:
+                self.pull(session_id)
+
+    def _take_in(self, session_id: str, changes: Iterable[Change]) -> bool:
+        """Write changes down that are not here yet; under the session's lock."""
+        behind: list[bytes] = []
+        before = place = self._places.get(session_id, 0)
+        for change in changes:
+            if change.place <= place:
+                continue
+            if place == before:
+                self._marks.mark(session_id)
+            place = change.place
+            if change.kind == "append":
+                behind.append(change.data)
+                continue
+            behind.clear()
+            self._remove_here(session_id)
+            if change.kind == "replace":
+                behind.append(change.data)
+            else:
+                self._note_deletion(session_id, change.data)
+        if place == before:
+            return False
+        if behind:
+            self._add_here(session_id, b"".join(behind))
+        self._places[session_id] = place
+        return True
+
+    def _add_here(self, session_id: str, data: bytes) -> None:
+        try:
+            fd = PLAIN.open(self._layout.journal(session_id), write=True, create=True)
+            try:
+                write_whole(PLAIN, fd, data)
+            finally:
+                os.close(fd)
+        except OSError:
+            self.forget(session_id)  # half of it may be there
+            raise
+
+    def _remove_here(self, session_id: str) -> None:
+        self.holes.pop(session_id, None)
+        for path in (self._layout.snapshot(session_id), self._layout.journal(session_id)):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+
+    def forget(self, session_id: str) -> None:
+        """What is here of a session is not what it should be: fetch it anew when it is needed."""
+        self._remove_here(session_id)
+        self._cut.discard(session_id)
+        self._places[session_id] = 0
+        self.stale.add(session_id)
+
+    def _note_deletion(self, session_id: str, tombstones: bytes) -> None:
+        known = self._tombstones.get(session_id, b"")
+        if tombstones.startswith(known):
+            fd = PLAIN.open(self._layout.tombstones, write=True, create=True)
+            try:
+                write_whole(PLAIN, fd, tombstones[len(known) :])
+            finally:
+                os.close(fd)
+        self._tombstones[session_id] = tombstones
+
+    # Writing: under the session's lock. What was written is on record when this returns.
+
+    def append(self, session_id: str, fd: int, data: bytes, end: int) -> None:
+        """Write to the end of a journal, which is `end` for whoever read it. Raises as `_commit`."""
+        with self.lock_of(session_id):
+            here = os.fstat(fd)
+            if session_id in self.stale or here.st_size != end or not here.st_nlink:
+                raise Overtaken
+            if session_id in self._cut:
+                self._commit(session_id, "replace", b"".join(chunks(PLAIN, fd, 0, end)) + data)
+                self._cut.discard(session_id)
+            else:
+                self._commit(session_id, "append", data)
+            try:
+                write_whole(PLAIN, fd, data)
+            except OSError:
+                self.forget(session_id)  # it is on record, and will be fetched
+
+    def replace(self, session_id: str, path: str) -> None:
+        """Put a file in the place of a journal. Raises as `_commit`."""
+        with self.lock_of(session_id):
+            self._commit_or_forget(session_id, "replace", read_whole(path))
+            self._cut.discard(session_id)
+            self.holes.pop(session_id, None)
+            os.rename(path, self._layout.journal(session_id))
+            self._snapshots.remove(session_id)
+
+    def delete(self, session_id: str, tombstone: bytes | None) -> None:
+        """Remove a journal; without a tombstone, an empty file that stands for none. Raises as `_commit`."""
+        path = self._layout.journal(session_id)
+        with self.lock_of(session_id):
+            if tombstone is None and os.lstat(path).st_size:
+                self.forget(session_id)  # it was empty when somebody wished it away, and is not any more
+                return
+            if tombstone is not None:
+                tombstones = self._tombstones.get(session_id, b"") + tombstone
+                self._commit_or_forget(session_id, "delete", tombstones)
+                self._note_deletion(session_id, tombstones)
+                self._snapshots.remove(session_id)
+            self._cut.discard(session_id)
+            self.holes.pop(session_id, None)
+            os.unlink(path)
+
+    def cut(self, session_id: str) -> None:
+        """A repair made the file shorter: the next append replaces all that is there."""
+        self._cut.add(session_id)
+
+    def share_snapshot(self, session_id: str) -> None:
+        """Give the others the snapshot that was written, if it saves them much."""
+        with self.lock_of(session_id):
+            place = self._places.get(session_id, 0)
+            if session_id in self.stale or not self._snapshots.share(session_id, place):
+                return
+            # Somebody may have erased what it says: whoever did looks for it only once more.
+            try:
+                head = self._backend.ask(self._backend.journals.head(session_id))
+            except UnreachableError:
+                head = -1
+            if head != place:
+                self._snapshots.remove(session_id)
+
+    def _commit(self, session_id: str, kind: Kind, data: bytes) -> None:
+        """Have the backend write a change, and know that it did. The file here is the caller's to change.
+
+        Raises Overtaken, DurabilityError where that cannot be known, UnreachableError.
+        """
+        after = self._places.get(session_id, 0)
+        try:
+            self._places[session_id] = self._backend.waiting.wait(self._write(session_id, kind, data, after))
+            return
+        except Moved:
+            self.stale.add(session_id)
+            raise Overtaken from None
+        except Unreachable as error:
+            raise UnreachableError(self._backend.name, str(error), was_writing=True) from error
+        except Unclear as error:
+            self.stale.add(session_id)
+            reason = str(error)
+        except BaseException:  # whoever waited is cancelled, and it may be written all the same
+            self.stale.add(session_id)
+            raise
+        self._clear_up(session_id, kind, data, after, reason)
+
+    def _clear_up(self, session_id: str, kind: Kind, data: bytes, after: int, reason: str) -> None:
+        """As `_commit`, after a try of which nobody knows what became: look for it, else try again."""
+        until = time.monotonic() + self._timeout
+        wait = self._backend.waiting.wait
+        while True:
+            try:
+                if changes := wait(_some(self._backend.journals.read(session_id, after))):
+                    first = changes[0]
+                    if (first.kind, first.data) != (kind, data):
+                        raise Overtaken
+                    self._places[session_id] = first.place
+                    if len(changes) == 1:
+                        self.stale.discard(session_id)
+                    return
+                if time.monotonic() < until:
+                    # The first try may still land, and then this one cannot.
+                    with contextlib.suppress(Moved):
+                        self._places[session_id] = wait(self._write(session_id, kind, data, after))
+                        self.stale.discard(session_id)
+                        return
+                    continue
+            except (Unreachable, Unclear) as error:
+                reason = str(error) or reason
+            if time.monotonic() >= until:
+                raise DurabilityError(
+                    f"{self._backend.name}, session {session_id!r}",
+                    f"no clear answer in {self._timeout:g} seconds{f' ({reason})' if reason else ''}",
+                    outcome_unknown=True,
+                )
+            self._backend.waiting.pause(PAUSE_SECONDS)
+
+    def _write(self, session_id: str, kind: Kind, data: bytes, after: int) -> Coroutine[Any, Any, int]:
+        journals = self._backend.journals
+        if kind == "append":
+            return journals.append(session_id, (data,), after)
+        if kind == "replace":
+            return journals.replace(session_id, (data,), after)
+        return journals.delete(session_id, data, after)
+
+    def _commit_or_forget(self, session_id: str, kind: Kind, data: bytes) -> None:
+        """As `_commit`, of what takes the journal's place. The engine has retracted the old one by then."""
+        try:
+            if session_id in self.stale:
+                raise Overtaken
+            self._commit(session_id, kind, data)
+        except BaseException:
+            self.forget(session_id)
+            raise
+
+
+async def _some(reading: AsyncIterator[Change]) -> list[Change]:
+    """The next changes, as many as are written down together; none at the end."""
+    found: list[Change] = []
+    size = 0
+    async for change in reading:
+        found.append(change)
+        size += len(change.data)
+        if size >= TOGETHER_BYTES or len(found) >= TOGETHER_BYTES:
+            break
+    return found
+
+
+def _size(changes: Iterable[Change]) -> int:
+    return sum(len(change.data) for change in changes)
