@@ -179,7 +179,7 @@ class AsyncStateStore:
         """As StateStore.open_session, to use in an `async with`."""
         return AsyncLiveSession(
             lambda: self._store.open_session(session_id, user_id=user_id, on_unknown=on_unknown),
-            self._in_thread,
+            self._soon,
         )
 
     async def replay(
@@ -263,7 +263,7 @@ class AsyncStateStore:
 
     async def records(self, session_id: str, *, after: int = 0) -> AsyncIterator[Record]:
         """As StateStore.records."""
-        async for record in self._each(self._store.records(session_id, after=after), _TOGETHER):
+        async for record in self._each(self._store.records(session_id, after=after), _TOGETHER, self._soon):
             yield record
 
     async def follow(
@@ -364,7 +364,7 @@ class AsyncStateStore:
     ) -> AsyncIterator[tuple[str, Report]]:
         """As StateStore.verify_each."""
         reports = await self._in_thread(self._store.verify_each, session_ids, seal=seal)
-        async for found in self._each(reports, 1):
+        async for found in self._each(reports, 1, self._in_thread):
             yield found
 
     async def seal(self, session_ids: str | Iterable[str] | None = None, *, key: SigningKey) -> Seal:
@@ -447,12 +447,14 @@ class AsyncStateStore:
         self._threads.shutdown()
         self._store.close()
 
-    async def _each(self, values: Iterator[T], together: int) -> AsyncIterator[T]:
-        """What an iterator gives, so many to a thread's call."""
+    async def _each(
+        self, values: Iterator[T], together: int, run: Callable[..., Awaitable[Any]]
+    ) -> AsyncIterator[T]:
+        """What an iterator gives, so many to a call."""
         try:
             error = None
             while error is None:
-                some, error = await self._in_thread(_next_of, values, together)
+                some, error = await run(_next_of, values, together)
                 for value in some:
                     yield value
                 if not some:
@@ -460,7 +462,7 @@ class AsyncStateStore:
             if error is not None:
                 raise error
         finally:
-            await self._in_thread(values.close)  # type: ignore[attr-defined]
+            await run(values.close)  # type: ignore[attr-defined]
 
     async def _soon(self, call: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
         """As `_in_thread`, of what takes little time but for waiting for the backend: that is awaited."""

@@ -7,6 +7,7 @@ of. Locks that are held meanwhile must let that loop go on, too; so who waits ma
 
 import asyncio
 import contextlib
+import contextvars
 import queue
 import threading
 import time
@@ -173,6 +174,7 @@ class NativeLoop:
     async def run(self, call: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
         """What the call returns. Whatever it waits for, this task awaits."""
         caller = self._greenlet(lambda: call(*arguments, **options))
+        caller.gr_context = contextvars.copy_context()  # as a thread's call has it
         self._callers.add(caller)
         try:
             answer = caller.switch()
