@@ -8,6 +8,7 @@ from crash import cluster as chaos
 from crash import outages
 from crash.awaited import Awaited
 from crash.campaign import Campaign
+from crash.cluster_follow import Given, problems
 from crash.outages import Outage, Outages
 from crash.told import Batch, Began, Broken, Done
 from crash.writers import Timed
@@ -24,6 +25,7 @@ def hasty(monkeypatch):
     monkeypatch.setattr(outages, "SHORT_SECONDS", (0.05, 0.1))
     monkeypatch.setattr(outages, "LONG_ONES", 0.0)
     monkeypatch.setattr(outages, "REACHES", ("a follower",))
+    monkeypatch.setattr(chaos, "SILENT_FOR_SECONDS", 1.0)
 
 
 class Recorded:
@@ -149,35 +151,6 @@ def test_a_store_that_keeps_its_promises_passes(tmp_path, hasty):
     assert sum(times for what, times in short.figures.items() if "a follower" in what) >= 1
 
 
-class Losing(StateStore):
-    """Acknowledges what it does not write, now and then."""
-
-    def append(self, session_id, events, *, expected_version, key=None):
-        if Random().random() < 0.05:
-            return self.load_session(session_id).version + len(events)
-        return super().append(session_id, events, expected_version=expected_version, key=key)
-
-
-class Doubling(StateStore):
-    """Writes again what it does not know to be there."""
-
-    def append(self, session_id, events, *, expected_version, key=None):
-        version = super().append(session_id, events, expected_version=expected_version)
-        if Random().random() < 0.05:
-            super().append(session_id, events, expected_version=version)
-        return version
-
-
-class Denying(StateStore):
-    """Says that nothing was written, when it was."""
-
-    def append(self, session_id, events, *, expected_version, key=None):
-        version = super().append(session_id, events, expected_version=expected_version, key=key)
-        if key is None and Random().random() < 0.05:
-            raise DurabilityError("there", "no answer", outcome_unknown=False)
-        return version
-
-
 class Turning(StateStore):
     """Acknowledges at once, and writes behind what comes next."""
 
@@ -207,14 +180,11 @@ class Tearing(StateStore):
 @pytest.mark.parametrize(
     ("kind", "says"),
     [
-        (Losing, "is lost"),
-        (Doubling, "stands there twice"),
-        (Denying, "stands there twice"),
         (Turning, "was acknowledged as record"),
         (Tearing, "is cut off before"),
     ],
 )
-def test_a_store_that_breaks_one_is_noticed(tmp_path, hasty, kind, says):
+def test_a_store_that_writes_in_another_order_is_noticed(tmp_path, hasty, kind, says):
     short = campaign(tmp_path, of_files(tmp_path / "store", kind))
 
     assert any(says in breach for breach in short.breaches), short.breaches[:3]
@@ -227,6 +197,45 @@ def test_an_append_that_overtakes_an_acknowledged_one_is_noticed():
 
     assert [*chaos.out_of_order([late, early])]
     assert [*chaos.out_of_order([late, early._replace(began_ns=9)])] == []
+
+
+class _Careless(StateStore):
+    """Its followers are not given what they should be."""
+
+    def _follow(self, *arguments):
+        for some in super()._follow(*arguments):
+            yield self.handled(some)
+
+
+class Withholding(_Careless):
+    def handled(self, some):
+        return some[1:]
+
+
+class Repeating(_Careless):
+    def handled(self, some):
+        return [*some, *some[-1:]]
+
+
+class Shuffling(_Careless):
+    def handled(self, some):
+        return some[::-1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"), [(Withholding, "not given out"), (Repeating, "twice"), (Shuffling, "another order")]
+)
+def test_followers_who_are_given_something_else_are_noticed(tmp_path, hasty, kind, says):
+    short = campaign(tmp_path, of_files(tmp_path / "store", kind))
+
+    assert any("the follower of all: " in each and says in each for each in short.breaches)
+
+
+def test_a_record_that_is_given_out_and_is_not_there_is_noticed():
+    first, second = Given("s", 1, "a"), Given("s", 2, "b")
+
+    assert list(problems([first, second], {"s": [first, second]})) == []
+    assert ["that are not there" in each for each in problems([first, second], {"s": [first]})] == [True]
 
 
 def test_a_writer_that_hangs_is_noticed(tmp_path, hasty, monkeypatch):
@@ -283,7 +292,7 @@ def on_servers(folder, count=300, seconds=60):
 
 def test_a_few_outages(tmp_path, monkeypatch):
     """Nothing is lost, doubled or out of order."""
-    monkeypatch.setattr(chaos, "APPENDS_BETWEEN", 50)
+    monkeypatch.setattr(chaos, "APPENDS_BETWEEN", 20)
     short = on_servers(tmp_path, count=100)
 
     assert short.breaches == []

@@ -1,8 +1,9 @@
 """Processes write sessions on three servers, which are killed, stopped, paused and started again.
 
 One at a time and all at once. At the end every append that was acknowledged is there, once, at its version,
-whole and in the order of real time; and nothing is there that was never begun, or that was refused. No call
-takes longer than its writer asked for. See outages.py for what happens to the servers.
+whole and in the order of real time; and nothing is there that was never begun, or that was refused. Those who
+follow were given each record once. No call takes longer than its writer asked for, and after each outage
+writing goes on. See outages.py for what happens to the servers.
 """
 
 import itertools
@@ -14,20 +15,33 @@ from typing import Any, Final, NamedTuple, Protocol, cast
 
 from cluster import Cluster
 
+from crash import cluster_follow
 from crash.awaited import Awaited
 from crash.campaign import Campaign
-from crash.crew import Crew, Failed
+from crash.cluster_follow import Given, LeftAlone
+from crash.crew import Crew, Failed, Member
 from crash.outages import Outage, Outages
 from crash.told import Batch, Began, Broken
 from crash.witness import Witness
 from crash.writers import Hand, Timed, out_of_order
-from journal import AsyncStateStore, DurabilityError, JournalError, StateStore, VersionConflictError
+from journal import (
+    AsyncStateStore,
+    DurabilityError,
+    JournalError,
+    SessionNotFoundError,
+    StateStore,
+    VersionConflictError,
+)
 
 NODES: Final = 3
 WRITERS: Final = 8
 STORE: Final = "CHAOS"
 # Ids that a server's subjects, or a file's name, would not take as they are.
 SHARED: Final = ("one", "ONE", "zwei.zwei", "drei * > drei")
+# Followers: one of all sessions, one of a single one.
+FOLLOWED: Final = (None, "one")
+# Whoever was given nothing for so long, with all servers at work, will not be given what is missing.
+SILENT_FOR_SECONDS: Final = 20.0
 OWN_SHARE: Final = 0.8
 # What a writer asks for: so long, and then an outcome may be unknown. Some have more patience than an outage.
 TIMEOUTS: Final = (2.0, 5.0, 30.0)
@@ -37,8 +51,9 @@ LATE_SECONDS: Final = 5.0
 APPENDS_OF_A_LIFE: Final = 2_000
 TELLS_EACH_SECONDS: Final = 0.1
 RESTS_AFTER_FAILURE_SECONDS: Final = 0.05
-# From one outage to the next so many appends at most; now and then none, when servers are still at a loss.
-APPENDS_BETWEEN: Final = 1_000
+# From one outage to the next so many appends at most, and in a long campaign one in a hundred of all; now and
+# then none, when the servers are still at a loss.
+APPENDS_BETWEEN: Final = 100
 AT_A_LOSS: Final = 0.15
 # Servers that were started anew take some seconds to agree on who leads.
 RECOVERS_WITHIN_SECONDS: Final = 60.0
@@ -95,6 +110,9 @@ def own_session(writer: int) -> str:
     return f"of writer {writer}"
 
 
+SESSIONS: Final = (*SHARED, *map(own_session, range(WRITERS)))
+
+
 def run(campaign: Campaign, *, connect: Connect = connect) -> None:
     """Units are acknowledged appends."""
     with Cluster(NODES) as cluster, Crew() as crew:
@@ -107,23 +125,29 @@ class _Chaos:
         self.where = Where(cluster.url(STORE), ",".join(cluster.monitors))
         self.outages = Outages(cluster, STORE, campaign.random, self.wait)
         self.witness = Witness()
-        for session_id in (*SHARED, *map(own_session, range(WRITERS))):
+        for session_id in SESSIONS:
             self.witness.expect(session_id)
+        self.writers: list[Member] = []
+        self.followers: dict[str | None, Member] = {}
+        self.given: dict[str | None, list[Given]] = {each: [] for each in FOLLOWED}
         self.times: list[Timed] = []
         self.unheard: list[Unheard] = []
 
     def go(self) -> None:
         """Write until there is enough; look at what is there."""
-        self.connect(self.where, timeout=TIMEOUTS[-1]).close()  # so that there is something to be led
+        self._come().close()  # so that there is something to be led
         start = time.monotonic()
         for writer in range(WRITERS):
             life = Life(self.where, writer, self.campaign.random.getrandbits(32), self.connect)
-            self.crew.start(write, self.crew.over, life)
-        while not self._has_enough and self.crew.is_at_work:
+            self.writers.append(self.crew.start(write, self.crew.over, life))
+        for session_id in FOLLOWED:
+            self.followers[session_id] = self.crew.start(cluster_follow.follow, session_id, self._come)
+        while not self._has_enough and self._writers_are_at_work:
             outage = self.outages.happen()
             self.campaign.figures[f"times: {outage}"] += 1
             if self.campaign.random.random() >= AT_A_LOSS:
-                self._await_appends(self.campaign.random.randint(1, APPENDS_BETWEEN), outage)
+                at_most = max(APPENDS_BETWEEN, (self.campaign.count or 0) // 100)
+                self._await_appends(self.campaign.random.randint(1, at_most), outage)
         self.cluster.wait_until_ready()
         self._end_writing()
         self.campaign.figures["seconds of writing"] = round(time.monotonic() - start)
@@ -133,7 +157,7 @@ class _Chaos:
     def _await_appends(self, appends: int, outage: Outage) -> None:
         """Wait until so many more were acknowledged; that there is none for long is a breach."""
         goal, deadline = len(self.times) + appends, time.monotonic() + RECOVERS_WITHIN_SECONDS
-        while len(self.times) < goal and not self._has_enough and self.crew.is_at_work:
+        while len(self.times) < goal and not self._has_enough and self._writers_are_at_work:
             before = len(self.times)
             self.wait(0.1)
             if len(self.times) > before:
@@ -141,6 +165,10 @@ class _Chaos:
             elif time.monotonic() > deadline:
                 self._breach(f"for {RECOVERS_WITHIN_SECONDS:.0f} s nothing could be written, after: {outage}")
                 return
+
+    @property
+    def _writers_are_at_work(self) -> bool:
+        return not all(member.has_ended for member in self.writers)
 
     @property
     def _has_enough(self) -> bool:
@@ -152,13 +180,18 @@ class _Chaos:
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             if not self.crew.wait(left):
-                if self.crew.is_at_work:
-                    return
-                time.sleep(max(0.0, end - time.monotonic()))
+                time.sleep(max(0.0, end - time.monotonic()))  # they have all ended
             self._hear()
 
     def _hear(self) -> None:
-        for told in (each for member in self.crew.members for each in member.heard()):
+        for session_id, member in self.followers.items():
+            for told in member.heard():
+                if isinstance(told, Failed):
+                    self._breach(f"the follower of {session_id or 'all'} failed: {told.trace}")
+                else:
+                    self.given[session_id] += [each for each in told if each != LeftAlone()]
+                    self.campaign.figures["times a follower lost the servers"] += LeftAlone() in told
+        for told in (each for member in self.writers for each in member.heard()):
             if isinstance(told, Failed):
                 self._breach(f"a writer failed: {told.trace}")
                 continue
@@ -178,27 +211,54 @@ class _Chaos:
     def _end_writing(self) -> None:
         self.crew.over.set()
         end = time.monotonic() + TIMEOUTS[-1] + LATE_SECONDS
-        while self.crew.is_at_work and time.monotonic() < end:
+        while self._writers_are_at_work and time.monotonic() < end:
             self.crew.wait(1.0)
             self._hear()
-        if self.crew.is_at_work:
+        if self._writers_are_at_work:
             self._breach("a writer hangs: all servers are there, and it does not come to its end")
 
     def _check(self) -> None:
-        """What a machine sees that comes anew."""
-
-        def anew() -> StateStore:
-            return self.connect(self.where, timeout=TIMEOUTS[-1])
-
-        with anew() as store:
-            problems = self.witness.check(store, another=anew)
+        """What a machine sees that comes anew; and what those were given who were there all the time."""
+        with self._come() as store:
+            problems = self.witness.check(store, another=self._come)
+            there = {each: self._records(store, each) for each in SESSIONS}
         for problem in itertools.chain(problems, out_of_order(self.times)):
             self._breach(problem)
+        for session_id in FOLLOWED:
+            of = there if session_id is None else {session_id: there[session_id]}
+            self._hear_out(session_id, [each for records in of.values() for each in records])
+            for problem in cluster_follow.problems(self.given[session_id], of):
+                self._breach(f"the follower of {session_id or 'all'}: {problem}")
+
+    def _records(self, store: StateStore, session_id: str) -> list[Given]:
+        try:
+            return [Given(session_id, each.seq, each.id) for each in store.records(session_id)]
+        except SessionNotFoundError:  # or lost: the witness knows
+            return []
+        except JournalError as error:
+            self._breach(f"{session_id} cannot be read: {error!r}")
+            return []
+
+    def _hear_out(self, session_id: str | None, there: list[Given]) -> None:
+        """Hear a follower until it was given everything, or nothing more for long."""
+        since = time.monotonic()
+        while time.monotonic() < since + SILENT_FOR_SECONDS and not self.followers[session_id].has_ended:
+            given = self.given[session_id]
+            if not cluster_follow.missing(given, there):
+                return
+            before = len(given)
+            self.wait(0.5)
+            if len(given) > before:
+                since = time.monotonic()
+
+    def _come(self) -> StateStore:
+        return self.connect(self.where, timeout=TIMEOUTS[-1])
 
     def _count(self) -> None:
         figures = self.campaign.figures
         figures["appends acknowledged"] = len(self.times)
         figures["appends whose outcome stayed unknown"] = len(self.unheard)
+        figures["records that followers were given"] = sum(map(len, self.given.values()))
         waits = [(each.began_ns, each.ended_ns) for each in self.times]
         waits += [(each.began_ns, each.ended_ns) for each in self.unheard]
         figures["longest wait of a writer, ms"] = max((end - begin for begin, end in waits), default=0) // MS
