@@ -20,7 +20,7 @@ from journal.nats.pieces import new_id
 from journal.nats.stream import Refused, ask_api
 
 OLDEST: Final = (2, 11)  # the first that answers a direct get with many messages
-_NOT_ENABLED = (10039, 10076)
+_NOT_ENABLED = 10039
 _TOO_FEW_SERVERS = (10005, 10074)
 _OTHER_SETTINGS = 10058
 _SECONDS: Final = 2.0
@@ -51,7 +51,7 @@ async def check_jetstream(connection: Connection) -> None:
     try:
         await ask_api(connection, "INFO")
     except Refused as error:
-        if error.code in _NOT_ENABLED:
+        if error.code == _NOT_ENABLED:
             raise Unreachable("JetStream is not enabled for this user's account: enable it there") from error
         raise
 

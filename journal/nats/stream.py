@@ -26,7 +26,8 @@ _NO_HEADERS: Final[Mapping[str, str]] = {}
 # Error codes of the server
 _NOT_FOUND = (10037, 10043, 10059)  # no such message, sequence number, stream
 _MOVED = (10071, 10164, 10201)  # another message is the last one
-_REFUSED = (10002, 10023, 10028, 10047, 10054, 10109)  # no room, too large, sealed: nothing was written
+# No room, too large, sealed, too few servers, no JetStream in this account: nothing was written
+_REFUSED = (10002, 10023, 10028, 10039, 10047, 10054, 10074, 10109)
 _STORE_FAILED = 10077  # no room, if it says that a maximum is exceeded
 
 

@@ -1,0 +1,761 @@
+"""What is NATS's own: who is let in, what is promised, and what becomes of a change when servers fail."""
+
+import asyncio
+import contextlib
+import functools
+import json
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import nats
+import pytest
+from cluster import Cluster
+
+from journal.backend import Change, Moved, Promise, Unclear, Unreachable
+from journal.nats import NatsBackend
+from journal.nats.address import parse
+from journal.nats.layout import AFTER, EXPECTED, PIECES, Layout
+from journal.nats.stream import Stream
+
+SECONDS = 60
+
+
+def on_a_loop(test: Callable[..., Any]) -> Callable[..., None]:
+    """Run a test's coroutine; one that hangs fails."""
+
+    @functools.wraps(test)
+    def run(*arguments: Any, **options: Any) -> None:
+        async def main() -> None:
+            async with asyncio.timeout(SECONDS):
+                await test(*arguments, **options)
+
+        asyncio.run(main())
+
+    return run
+
+
+@contextlib.asynccontextmanager
+async def opened(url: str, **options: Any) -> AsyncIterator[NatsBackend]:
+    backend = NatsBackend(url, **options)
+    await backend.open()
+    try:
+        yield backend
+    finally:
+        await backend.close()
+
+
+async def refusal(url: str, **options: Any) -> str:
+    """Why it cannot be opened."""
+    options.setdefault("timeout", 10)
+    with pytest.raises(Unreachable) as caught:
+        await NatsBackend(url, **options).open()
+    return str(caught.value)
+
+
+async def promise(url: str, **options: Any) -> Promise:
+    backend = NatsBackend(url, **options)
+    try:
+        return await backend.open()
+    finally:
+        await backend.close()
+
+
+async def everything(backend: NatsBackend, session_id: str | None = None, after: int = 0) -> list[Change]:
+    return [change async for change in backend.journals.read(session_id, after)]
+
+
+async def comes_true(condition: Callable[[], bool], seconds: float = 15.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+# Where it is
+
+
+@pytest.mark.parametrize(
+    ("url", "text"),
+    [
+        ("nats://h", "nats://h:4222/journal"),
+        ("nats://u:secret@h:1,[::1]:2,h3/NAME", "nats://h:1,[::1]:2,h3:4222/NAME"),
+        ("tls://secret@h/a-b_C?replicas=3", "tls://h:4222/a-b_C"),
+        ("nats://h/x?user=u&password=secret&system=nats%3A%2F%2Fs:secret@h", "nats://h:4222/x"),
+    ],
+)
+def test_a_url_says_where_a_store_is_and_nobody_repeats_its_secrets(url, text):
+    backend = NatsBackend(url)
+
+    assert backend.name == text
+    assert "secret" not in repr(parse(url, {})) + repr(backend)
+
+
+@pytest.mark.parametrize(
+    ("url", "options", "says"),
+    [
+        ("http://h", {}, "begins with nats://"),
+        ("nats://", {}, "is no server"),
+        ("nats://h:port/x", {}, "is no server"),
+        ("nats://h/a.b", {}, "is no name"),
+        ("nats://h/a/b", {}, "is no name"),
+        ("nats://h?colour=red", {}, "knows no option colour"),
+        ("nats://h", {"replicas": 2}, "1, 3 or 5"),
+        ("nats://h", {"user": "u"}, "go together"),
+        ("nats://u:secret@h", {"token": "secret"}, "user and token are several ways"),
+    ],
+)
+def test_a_url_that_makes_no_sense_is_refused(url, options, says):
+    with pytest.raises(ValueError, match=says) as caught:
+        NatsBackend(url, **options)
+
+    assert "secret" not in str(caught.value)
+
+
+# Who is let in
+
+
+@pytest.fixture(scope="module")
+def guarded():
+    """A server with a user, an administrator, and users who may not do everything."""
+    limited = {
+        "publish": {"deny": ["forbidden.e.>", "$JS.API.STREAM.MSG.DELETE.>"]},
+        "subscribe": {"deny": ["quiet.live.>"]},
+    }
+    accounts = {
+        "JOURNAL": {
+            "jetstream": "enabled",
+            "users": [
+                {"user": "writer", "password": "a-password"},
+                {"user": "limited", "password": "p", "permissions": limited},
+            ],
+        },
+        "SMALL": {"jetstream": {"max_file": 200_000}, "users": [{"user": "small", "password": "p"}]},
+        "NONE": {"users": [{"user": "none", "password": "p"}]},
+        "ADMINISTRATION": {"users": [{"user": "administrator", "password": "another-password"}]},
+    }
+    with Cluster(1, accounts=True, settings={"accounts": accounts}) as cluster:
+        yield cluster
+
+
+def login(cluster: Cluster, user: str, password: str, name: str = "journal") -> str:
+    return f"nats://{user}:{password}@{cluster.urls[0].removeprefix('nats://')}/{name}"
+
+
+@on_a_loop
+async def test_who_has_the_password_is_let_in(guarded, store_name):
+    async with opened(guarded.url(store_name)) as backend:
+        assert await backend.journals.append("s", [b"1\n"], 0)
+    async with opened(f"{guarded.urls[0]}/{store_name}", user="writer", password="a-password") as backend:
+        assert len(await everything(backend)) == 1
+
+
+@on_a_loop
+async def test_who_has_not_is_told_at_once(guarded):
+    """In a sentence that does not hold the password."""
+    start = time.monotonic()
+    for url in (
+        login(guarded, "writer", "wrong-secret"),
+        guarded.urls[0],
+        "nats://wrong-secret@" + guarded.urls[0][7:],
+    ):
+        says = await refusal(url)
+        assert "does not let this user in" in says
+        assert "secret" not in says
+    assert time.monotonic() - start < 5
+
+
+@on_a_loop
+async def test_an_account_without_jetstream_is_told_so(guarded):
+    assert "JetStream is not enabled" in await refusal(login(guarded, "none", "p"), timeout=3)
+
+
+@on_a_loop
+async def test_a_server_without_jetstream_is_told_so():
+    with Cluster(1, settings={"jetstream": False}) as cluster:
+        assert "has no JetStream" in await refusal(cluster.url())
+
+
+@on_a_loop
+async def test_what_a_user_may_not_do_is_refused_with_its_subject(guarded):
+    """At once, and nothing was written."""
+    async with (
+        opened(guarded.url("forbidden")),
+        opened(login(guarded, "limited", "p", "forbidden")) as limited,
+    ):
+        start = time.monotonic()
+        with pytest.raises(Unreachable, match=r"may not publish to 'forbidden\.e\."):
+            await limited.journals.append("s", [b"1\n"], 0)
+        assert time.monotonic() - start < 1
+        assert await everything(limited) == []
+
+
+@on_a_loop
+async def test_a_full_account_is_told_so_and_nothing_was_written(guarded):
+    async with opened(login(guarded, "small", "p", "small")) as backend:
+        place, expected = 0, []
+
+        async def fill() -> None:
+            nonlocal place
+            while len(expected) < 100:
+                place = await backend.journals.append("s", [b"x" * 9_999 + b"\n"], place)
+                expected.append(place)
+
+        with pytest.raises(Unreachable, match="make room"):
+            await fill()
+        assert [change.place for change in await everything(backend)] == expected
+        with pytest.raises(Unreachable):
+            await backend.files.put("documents/a/b.md", b"x" * 500_000)
+        with pytest.raises(Unreachable):
+            await backend.files.put("documents/a/b.md", b"x" * 5_000_000)
+        assert await backend.files.get("documents/a/b.md") is None
+
+
+@on_a_loop
+async def test_a_token_lets_in(store_name):
+    with Cluster(1, settings={"authorization": {"token": "a-secret"}}) as cluster:
+        host = cluster.urls[0].removeprefix("nats://")
+        async with opened(f"nats://a-secret@{host}/{store_name}") as backend:
+            assert "secret" not in backend.name
+        async with opened(f"nats://{host}/{store_name}", token="a-secret"):
+            pass
+        assert "does not let this user in" in await refusal(f"nats://{host}/{store_name}", token="wrong")
+
+
+@on_a_loop
+async def test_a_key_lets_in(store_name, tmp_path):
+    import nkeys
+
+    seeds = [nkeys.encode_seed(os.urandom(32), nkeys.PREFIX_BYTE_USER) for _ in range(2)]
+    public = nkeys.from_seed(bytearray(seeds[0])).public_key.decode()
+    with Cluster(1, settings={"authorization": {"users": [{"nkey": public}]}}) as cluster:
+        url = cluster.url(store_name)
+        async with opened(url, nkey_seed=seeds[0].decode()):
+            pass
+        assert "does not let this user in" in await refusal(url, nkey_seed=seeds[1].decode())
+        says = await refusal(url, nkey_seed=seeds[0].decode()[:-3])
+        assert "nkey_seed is no seed" in says
+        assert seeds[0].decode()[:20] not in says
+
+
+@on_a_loop
+async def test_a_file_that_is_no_credentials_is_refused(one_node, tmp_path):
+    for name, content in (("empty", ""), ("half", "-----BEGIN NATS USER JWT-----\nabc\n"), ("key", "SUABC")):
+        path = tmp_path / name
+        path.write_text(content)
+        assert "no file of credentials" in await refusal(one_node.url(), credentials=str(path))
+    assert "cannot be read" in await refusal(one_node.url(), credentials=str(tmp_path / "none"))
+
+
+# Encryption
+
+
+@on_a_loop
+async def test_a_certificate_that_is_not_trusted_is_refused(store_name):
+    """And one that is, lets in; the connection is encrypted."""
+    with Cluster(1, tls=True) as cluster:
+        async with opened(cluster.url(store_name), tls_ca=str(cluster.certificates.ca)) as backend:
+            assert await backend.journals.append("s", [b"1\n"], 0)
+            assert backend.name.startswith("tls://")
+        assert "is not trusted" in await refusal(cluster.url(store_name))
+        assert "cannot be used" in await refusal(cluster.url(store_name), tls_ca="/nowhere.pem")
+
+
+@on_a_loop
+async def test_a_server_may_ask_for_a_certificate(store_name):
+    with Cluster(1, tls="mutual") as cluster:
+        certificate, key = cluster.certificates.issue("client")
+        url, ca = cluster.url(store_name), str(cluster.certificates.ca)
+        async with opened(url, tls_ca=ca, tls_cert=str(certificate), tls_key=str(key)) as backend:
+            assert await backend.journals.append("s", [b"1\n"], 0)
+        assert "tls_cert" in await refusal(url, tls_ca=ca, timeout=3)
+
+
+@on_a_loop
+async def test_no_password_is_said_to_a_server_that_does_not_encrypt(guarded):
+    """It asks for no TLS, or somebody between makes it seem so: what was sent holds no password."""
+    sent = bytearray()
+    async with proxy(guarded.servers[0].port, to_server=lambda data: sent.extend(data) or data) as port:
+        url = f"tls://writer:a-password@127.0.0.1:{port}/journal"
+        assert "does not encrypt" in await refusal(url)
+    assert b"a-password" not in sent
+
+
+# What is promised
+
+
+@on_a_loop
+async def test_it_promises_the_disk_where_all_servers_sync_always(three_nodes, store_name):
+    found = await promise(three_nodes.url(store_name), monitor=",".join(three_nodes.monitors))
+
+    assert (found.survives, found.replicas) == ("disk", 3)
+
+
+@on_a_loop
+async def test_it_does_not_where_one_does_not_tell(three_nodes, store_name):
+    """It names those of whom it is not known, and how to find out."""
+    found = await promise(three_nodes.url(store_name), monitor=",".join(three_nodes.monitors[:2]))
+
+    assert (found.survives, found.replicas) == ("os", 3)
+    assert three_nodes.servers[2].name in found.text
+    assert three_nodes.servers[0].name not in found.text
+    assert "monitor=" in found.text
+    assert (await promise(three_nodes.url(store_name))).survives == "os"
+
+
+@on_a_loop
+async def test_it_does_not_where_a_server_syncs_lazily(store_name):
+    with Cluster(1, sync="lazy", accounts=True) as cluster:
+        url = cluster.url(store_name)
+        for how in ({"monitor": cluster.monitors[0]}, {"system": cluster.system_url}):
+            found = await promise(url, **how)
+            assert (found.survives, found.replicas) == ("os", 1)
+            assert 'sync_interval: "always"' in found.text
+
+
+@on_a_loop
+async def test_the_administrator_may_ask_all_servers(guarded, store_name):
+    found = await promise(guarded.url(store_name), system=guarded.system_url)
+
+    assert found.survives == "disk"
+    says = await refusal(guarded.url(store_name), system=guarded.system_url.replace("another-", "wrong-"))
+    assert "system=… cannot be asked" in says
+    assert "wrong-password" not in says
+
+
+@on_a_loop
+async def test_a_monitor_that_does_not_answer_is_an_error(one_node, store_name):
+    assert "does not tell" in await refusal(one_node.url(store_name), monitor="http://127.0.0.1:1")
+
+
+@on_a_loop
+async def test_a_store_that_is_not_there_is_made_or_not(one_node, store_name):
+    assert f"no stream {store_name}" in await refusal(one_node.url(store_name), create=False)
+    assert (await promise(one_node.url(store_name))).replicas == 1
+    assert (await promise(one_node.url(store_name), create=False)).replicas == 1
+
+
+@on_a_loop
+async def test_a_stream_with_other_settings_is_refused_by_their_name(one_node, store_name):
+    client = await nats.connect(one_node.urls)
+    for key, value in (("max_age", 10**12), ("discard", "old"), ("allow_direct", False)):
+        await promise(one_node.url(store_name))
+        info = json.loads((await client.request(f"$JS.API.STREAM.INFO.{store_name}")).data)
+        other = json.dumps({**info["config"], key: value}).encode()
+        answer = json.loads((await client.request(f"$JS.API.STREAM.UPDATE.{store_name}", other)).data)
+        assert "error" not in answer
+        says = await refusal(one_node.url(store_name))
+        assert f"{store_name} is there with {key}={json.dumps(value)}" in says
+        await client.request(f"$JS.API.STREAM.DELETE.{store_name}")
+    await client.close()
+
+
+@on_a_loop
+async def test_more_replicas_than_servers_are_refused(one_node, three_nodes, store_name):
+    assert "cannot be kept on 3 servers" in await refusal(one_node.url(store_name), replicas=3)
+    assert (await promise(three_nodes.url(store_name), replicas=1)).replicas == 1
+    assert "num_replicas=1, and the store needs 3" in await refusal(three_nodes.url(store_name), replicas=3)
+
+
+@pytest.mark.parametrize("version", ["2.10.29", "1.4.1", "none"])
+@on_a_loop
+async def test_a_server_that_is_too_old_is_refused(one_node, monkeypatch, version):
+    monkeypatch.setattr(
+        "journal.nats.link.Link.server",
+        property(lambda link: {**link.client._server_info, "version": version}),
+    )
+    assert f"nats-server {version} is too old" in await refusal(one_node.url())
+
+
+# Failures, on the way
+
+
+@contextlib.asynccontextmanager
+async def proxy(
+    port: int,
+    to_server: Callable[[bytes], bytes] = lambda data: data,
+    to_client: Callable[[bytes], bytes] = lambda data: data,
+) -> AsyncIterator[int]:
+    """A port behind which a server is; what passes may be looked at, changed, or kept back."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, change: Any) -> None:
+        try:
+            while data := await reader.read(65536):
+                writer.write(change(data))
+                await writer.drain()
+        except OSError:
+            pass
+        finally:
+            writer.close()
+
+    async def met(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, here = await asyncio.open_connection("127.0.0.1", port)
+        for way in (pass_on(reader, here, to_server), pass_on(there, writer, to_client)):
+            tasks.add(asyncio.create_task(way))
+
+    server = await asyncio.start_server(met, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class Swallow:
+    """Lets everything pass until it is told not to."""
+
+    def __init__(self) -> None:
+        self.is_on = False
+
+    def __call__(self, data: bytes) -> bytes:
+        return b"" if self.is_on else data
+
+
+@pytest.mark.parametrize("way", ["to_server", "to_client"])
+@on_a_loop
+async def test_an_append_without_an_answer_is_unclear_and_reading_on_tells(one_node, store_name, way):
+    """Swallowed on its way there, nothing is written; on its way back, it is. The same call goes on."""
+    swallow = Swallow()
+    async with (
+        opened(one_node.url(store_name)) as other,
+        proxy(one_node.servers[0].port, **{way: swallow}) as port,
+        opened(f"nats://127.0.0.1:{port}/{store_name}", timeout=10) as backend,
+    ):
+        first = await backend.journals.append("s", [b"1\n"], 0)
+        swallow.is_on = True
+        with pytest.raises(Unclear):
+            await backend.journals.append("s", [b"2\n"], first)
+        found = [change.data for change in await everything(other, "s")]
+        assert found == ([b"1\n"] if way == "to_server" else [b"1\n", b"2\n"])
+        # A reader waits until it is back.
+        reading = asyncio.create_task(everything(backend, "s", first))
+        await asyncio.sleep(0.1)
+        assert not reading.done()
+        swallow.is_on = False
+        assert [change.data for change in await reading] == found[1:]
+        if way == "to_server":
+            assert await backend.journals.append("s", [b"2\n"], first) > first
+        else:
+            with pytest.raises(Moved):
+                await backend.journals.append("s", [b"2\n"], first)
+
+
+@on_a_loop
+async def test_a_lost_connection_is_noticed_at_once_and_replaced(one_node, store_name):
+    """What is on its way then is unclear at once; who only listens goes on hearing."""
+    async with (
+        opened(one_node.url(store_name)) as other,
+        proxy(one_node.servers[0].port, to_client=(swallow := Swallow())) as port,
+        opened(f"nats://127.0.0.1:{port}/{store_name}") as backend,
+    ):
+        heard: list[Change] = []
+        await backend.journals.listen(None, heard.append)
+        place = await other.journals.append("s", [b"1\n"], 0)
+        await comes_true(lambda: len(heard) == 1)
+        swallow.is_on = True
+        appending = asyncio.create_task(backend.journals.append("t", [b"1\n"], 0))
+        await asyncio.sleep(0.1)
+        lost = backend._connection._link
+        lost.client._transport._io_writer.transport.abort()
+        start = time.monotonic()
+        swallow.is_on = False
+        with pytest.raises(Unclear, match="lost"):
+            await appending
+        assert time.monotonic() - start < 1
+        assert [change.data for change in await everything(backend, "s")] == [b"1\n"]
+        assert backend._connection._link is not lost
+        await other.journals.append("s", [b"2\n"], place)
+        await comes_true(lambda: [change.data for change in heard][-1:] == [b"2\n"])
+
+
+@on_a_loop
+async def test_while_no_server_is_there_everything_ends_in_time_and_goes_on_later(store_name):
+    """Unreachable, for nothing was sent; the same backend works when one is back, and hears again."""
+    with Cluster(1) as cluster:
+        async with opened(cluster.url(store_name), timeout=2) as backend:
+            heard: list[Change] = []
+            await backend.journals.listen("s", heard.append)
+            place = await backend.journals.append("s", [b"1\n"], 0)
+            await backend.files.put("documents/a/b.md", b"1")
+            cluster.kill()
+            await comes_true(lambda: not backend._connection._link.is_up)
+            calls = [
+                lambda: backend.journals.append("s", [b"2\n"], place),
+                lambda: backend.journals.append("s", [b"x" * 3_000_000 + b"\n"], place),
+                lambda: backend.journals.replace("s", [b"2\n"], place),
+                lambda: backend.journals.delete("s", b"2\n", place),
+                lambda: backend.journals.head("s"),
+                lambda: everything(backend, "s"),
+                lambda: backend.files.get("documents/a/b.md"),
+                lambda: backend.files.put("documents/a/b.md", b"2"),
+                lambda: backend.files.names(""),
+                lambda: backend.files.remove("documents/a/b.md"),
+            ]
+            start = time.monotonic()
+            results = await asyncio.gather(*(call() for call in calls), return_exceptions=True)
+            took = time.monotonic() - start
+
+            assert all(isinstance(result, Unreachable) for result in results), results
+            assert took < 5
+            cluster.restart()
+            cluster.wait_until_ready()
+            await comes_true(lambda: backend._connection._link.is_up)
+            place = await backend.journals.append("s", [b"2\n"], place)
+            assert [change.data for change in await everything(backend, "s")] == [b"1\n", b"2\n"]
+            await comes_true(lambda: len(heard) == 2)
+
+
+@on_a_loop
+async def test_nobody_there_is_told_in_time():
+    start = time.monotonic()
+    says = await refusal("nats://127.0.0.1:1/journal", timeout=1)
+
+    assert "127.0.0.1:1" in says
+    assert time.monotonic() - start < 3
+
+
+@on_a_loop
+async def test_what_a_server_answers_is_found_behind_one_that_stands_still(store_name):
+    """A paused server takes connections and says nothing: the others are tried."""
+    with Cluster(3) as cluster:
+        async with opened(cluster.url(store_name), timeout=20) as backend:
+            place = await backend.journals.append("s", [b"1\n"], 0)
+            name = backend._connection.server["server_name"]
+            node = [server.name for server in cluster.servers].index(name)
+            cluster.pause(node)
+            written = [b"1\n"]
+            start = time.monotonic()
+            while time.monotonic() - start < 15 and len(written) < 20:
+                line = b"%d\n" % (len(written) + 1)
+                try:
+                    place = await backend.journals.append("s", [line], place)
+                except Unclear:
+                    found = await everything(backend, "s", place)
+                    assert [change.data for change in found] in ([], [line])
+                    if not found:
+                        continue
+                    place = found[0].place
+                written.append(line)
+            cluster.resume(node)
+
+            assert len(written) == 20
+            assert [change.data for change in await everything(backend, "s")] == written
+
+
+@pytest.mark.parametrize("how", ["kill", "pause"])
+@on_a_loop
+async def test_appends_go_on_when_the_leader_is_lost(store_name, how):
+    """Each ends in a place, or in doubt which reading on resolves; none is lost, doubled or out of order."""
+    with Cluster(3) as cluster:
+        async with opened(cluster.url(store_name), timeout=20) as backend:
+            written: dict[str, list[bytes]] = {}
+
+            async def write(session_id: str) -> None:
+                place, lines = 0, written.setdefault(session_id, [])
+                while len(lines) < 60:
+                    line = b"%d\n" % len(lines)
+                    with contextlib.suppress(Unclear):
+                        place = await backend.journals.append(session_id, [line], place)
+                        lines.append(line)
+                        await asyncio.sleep(0.01)
+                        continue
+                    for change in await everything(backend, session_id, place):
+                        place = change.place
+                        lines.append(change.data)
+
+            writing = asyncio.gather(*(write(f"s{number}") for number in range(4)))
+            await comes_true(lambda: all(len(lines) > 10 for lines in written.values()) and len(written) == 4)
+            leader = await asyncio.to_thread(cluster.leader, store_name)
+            getattr(cluster, how)(leader)
+            await writing
+            cluster.restart()
+
+            for session_id, lines in written.items():
+                assert lines == [b"%d\n" % number for number in range(60)]
+                assert [change.data for change in await everything(backend, session_id)] == lines
+
+
+# Reading, where servers know different things
+
+
+@on_a_loop
+async def test_what_a_server_does_not_have_yet_is_read_from_the_leader(one_node, store_name, monkeypatch):
+    """A direct get may be answered by one that lags behind, or knows nothing yet."""
+    async with opened(one_node.url(store_name)) as backend:
+        place = 0
+        for number in range(5):
+            place = await backend.journals.append("s", [b"%d\n" % number], place)
+        whole = await everything(backend, "s")
+        read = Stream._read_directly
+        for known in (0, 1, 4):
+
+            async def lagging(stream: Stream, subject: str, after: int, known: int = known) -> Any:
+                async for message in read(stream, subject, after):
+                    if message.place > known:
+                        return
+                    yield message
+
+            monkeypatch.setattr(Stream, "_read_directly", lagging)
+            assert await everything(backend, "s") == whole
+            assert await everything(backend) == whole
+            assert await everything(backend, "s", whole[1].place) == whole[2:]
+
+
+@on_a_loop
+async def test_a_message_that_is_lost_on_its_way_is_asked_for_again(one_node, store_name, monkeypatch):
+    async with opened(one_node.url(store_name)) as backend:
+        place = 0
+        for number in range(30):
+            place = await backend.journals.append("s", [b"%d\n" % number], place)
+        connection, lose = backend._connection, [7, 0, 3, 21]
+        ask_for_all = connection.ask_for_all
+
+        async def lossy(subject: str, payload: bytes) -> Any:
+            parts, end = await ask_for_all(subject, payload)
+            if lose and parts:
+                del parts[min(lose.pop(0), len(parts) - 1)]
+            return parts, end
+
+        monkeypatch.setattr(connection, "ask_for_all", lossy)
+        assert [change.data for change in await everything(backend, "s")] == [b"%d\n" % n for n in range(30)]
+        assert not lose
+
+
+# Pieces of large changes
+
+
+LARGE = [b"x" * 1_500_000 + b"\n", b"y\n"]
+
+
+def pieces_of(backend: NatsBackend) -> Any:
+    return backend.journals._stream.subjects(f"{backend._layout.name}.s.>")
+
+
+@on_a_loop
+async def test_a_large_change_that_was_not_finished_is_not_there(one_node, store_name, monkeypatch):
+    """Its writer ended before the message that names the pieces: they go when they can count no more."""
+    async with opened(one_node.url(store_name)) as backend:
+        first = await backend.journals.append("s", [b"1\n"], 0)
+        pieces = backend.journals._pieces("s")
+        name = await pieces.write(b"".join(LARGE), first)
+
+        assert [change.data for change in await everything(backend, "s")] == [b"1\n"]
+        await backend.journals.sweep("s")
+        assert len(await pieces_of(backend)) == 1  # their message may still come
+        second = await backend.journals.append("s", [b"2\n"], first)
+        place = await backend.journals.append("s", LARGE, second)
+        assert len(await pieces_of(backend)) == 1
+        # And if it comes so late, it counts no more.
+        with pytest.raises(Moved):
+            await backend.journals._stream.add(
+                backend._layout.changes("s"), b"", {EXPECTED: str(first), PIECES: name}
+            )
+        assert [change.data for change in await everything(backend, "s")] == [b"1\n", b"2\n", b"".join(LARGE)]
+        await backend.journals.delete("s", b"t\n", place)
+        assert await pieces_of(backend) == []
+
+
+@on_a_loop
+async def test_pieces_of_changes_that_count_stay(one_node, store_name):
+    """Whatever else is swept."""
+    async with opened(one_node.url(store_name)) as backend:
+        place = await backend.journals.append("s", LARGE, 0)
+        place = await backend.journals.append("s", LARGE, place)
+        place = await backend.journals.append("s", [b"3\n"], place)
+        await backend.journals.append("t", LARGE, 0)
+        await backend.journals.sweep("s")
+        await backend.journals.sweep("t")
+
+        assert len(await pieces_of(backend)) == 3
+        assert [len(change.data) for change in await everything(backend, "s")] == [1_500_003, 1_500_003, 2]
+        place = await backend.journals.replace("s", LARGE, place)
+        assert len(await pieces_of(backend)) == 2
+        assert [(each.kind, each.data) for each in await everything(backend, "s")] == [
+            ("replace", b"".join(LARGE))
+        ]
+        assert [change.data for change in await everything(backend, "t", 0)] == [b"".join(LARGE)]
+
+
+@on_a_loop
+async def test_a_change_that_is_replaced_while_it_is_read_is_left_out(one_node, store_name, monkeypatch):
+    async with opened(one_node.url(store_name)) as backend:
+        place = await backend.journals.append("s", LARGE, 0)
+        reading = backend.journals.read("s", 0)
+        seen = await backend.journals._stream.last(backend._layout.changes("s"))
+        replaced = await backend.journals.replace("s", [b"new\n"], place)
+
+        assert await backend.journals._data(seen) is None
+        assert [(change.place, change.data) async for change in reading] == [(replaced, b"new\n")]
+
+
+@on_a_loop
+async def test_pieces_that_somebody_else_removed_are_an_error_that_names_the_session(one_node, store_name):
+    async with opened(one_node.url(store_name)) as backend:
+        await backend.journals.append("s", LARGE, 0)
+        (subject,) = await pieces_of(backend)
+        await backend.journals._stream.purge(subject)
+        with pytest.raises(Unreachable, match=r"session 's': pieces of the change at \d+ were removed"):
+            await everything(backend, "s")
+        await backend.files.put("documents/a/b.json", b"x" * 3_000_000)
+        objects = Stream(backend._connection, backend._layout.objects)
+        (subject,) = await objects.subjects(">")
+        await objects.purge(subject)
+        with pytest.raises(Unreachable, match=r"pieces of the file 'documents/a/b\.json' were removed"):
+            await backend.files.get("documents/a/b.json")
+
+
+@on_a_loop
+async def test_large_files_leave_nothing_behind(one_node, store_name):
+    async with opened(one_node.url(store_name)) as backend:
+        objects = Stream(backend._connection, backend._layout.objects)
+        revision = 0
+        for _ in range(3):
+            revision = await backend.files.put("documents/a/b.json", b"x" * 3_000_000, revision)
+            assert len(await objects.subjects(">")) == 1
+        with pytest.raises(Moved):
+            await backend.files.put("documents/a/b.json", b"x" * 3_000_000, revision - 1)
+        assert len(await objects.subjects(">")) == 1
+        await backend.files.put("documents/a/b.json", b"small")
+        assert await objects.subjects(">") == []
+
+
+@on_a_loop
+async def test_a_put_without_an_answer_is_found_and_is_not_done_twice(one_node, store_name):
+    swallow = Swallow()
+    async with (
+        opened(one_node.url(store_name)) as other,
+        proxy(one_node.servers[0].port, to_client=swallow) as port,
+        opened(f"nats://127.0.0.1:{port}/{store_name}", timeout=15) as backend,
+    ):
+        first = await backend.files.put("documents/a/b.md", b"1", 0)
+        asking = backend._connection.ask_once
+
+        async def swallowed(*arguments: Any) -> Any:
+            swallow.is_on = True
+            asyncio.get_running_loop().call_later(2.5, setattr, swallow, "is_on", False)
+            return await asking(*arguments)
+
+        backend._connection.ask_once = swallowed
+        second = await backend.files.put("documents/a/b.md", b"2", first)
+        found = await other.files.get("documents/a/b.md")
+
+        assert (found.data, found.revision) == (b"2", second)
+        assert second > first
+
+
+def test_pieces_say_what_their_change_expects():
+    """The names that are on record: they may not change."""
+    assert (AFTER, EXPECTED, PIECES) == (
+        "Journal-After",
+        "Nats-Expected-Last-Subject-Sequence",
+        "Journal-Pieces",
+    )
+    layout = Layout("NAME")
+    assert layout.changes("s-42") == "NAME.e.ecmj8cg"
+    assert layout.pieces("s-42", "ID") == "NAME.s.ecmj8cg.ID"
+    assert layout.live(None) == "NAME.live.*"
+    assert layout.file("documents/notes/a.md") == "$KV.NAME-files.documents/.notes/.a.md"
+    assert layout.file("a/ü*..b/=") == "$KV.NAME-files.a/.=C3=BC=2A=2E=2Eb/.=3D"
