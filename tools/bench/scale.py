@@ -25,7 +25,7 @@ from cluster import Cluster
 from journal import StateStore
 from journal.chain import first_chain
 from journal.nats import NatsBackend
-from journal.nats.layout import Layout
+from journal.nats.layout import EXPECTED, Layout
 from journal.record import encode_batch, prepare
 from projections.events import Change, SessionCreated, UserMessageAdded
 from projections.messages import utc_now
@@ -104,7 +104,7 @@ async def _fill(cluster: Cluster, number: int) -> int:
             await room.wait()
         lines = _lines(_session(sent))
         size += len(lines)
-        await client.publish(layout.changes(_session(sent)), lines, reply=inbox)
+        await client.publish(layout.changes(_session(sent)), lines, reply=inbox, headers={EXPECTED: "0"})
     while answered < number:
         room.clear()
         await room.wait()
