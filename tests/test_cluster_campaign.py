@@ -5,13 +5,13 @@ from random import Random
 
 import pytest
 from crash import cluster as chaos
-from crash import outages
+from crash import cluster_writers, outages
 from crash.awaited import Awaited
 from crash.campaign import Campaign
 from crash.cluster_follow import Given, problems
 from crash.outages import Outage, Outages
 from crash.told import Batch, Began, Broken, Done
-from crash.writers import Timed
+from crash.writers import Timed, out_of_order
 
 from journal import ANY, AsyncStateStore, DurabilityError, StateStore, VersionConflictError
 from journal.backend import Unclear, Unreachable
@@ -195,8 +195,8 @@ def test_an_append_that_overtakes_an_acknowledged_one_is_noticed():
     late = Timed(Done("one", Batch(0, 0), 3), 0, 10)
     early = Timed(Done("one", Batch(1, 0), 2), 11, 20)
 
-    assert [*chaos.out_of_order([late, early])]
-    assert [*chaos.out_of_order([late, early._replace(began_ns=9)])] == []
+    assert [*out_of_order([late, early])]
+    assert [*out_of_order([late, early._replace(began_ns=9)])] == []
 
 
 class _Careless(StateStore):
@@ -240,8 +240,8 @@ def test_a_record_that_is_given_out_and_is_not_there_is_noticed():
 
 def test_a_writer_that_hangs_is_noticed(tmp_path, hasty, monkeypatch):
     """It takes longer than it was given, and does not come to its end."""
-    monkeypatch.setattr(chaos, "TIMEOUTS", (0.5,))
-    monkeypatch.setattr(chaos, "LATE_SECONDS", 0.5)
+    monkeypatch.setattr(cluster_writers, "TIMEOUTS", (0.5,))
+    monkeypatch.setattr(cluster_writers, "LATE_SECONDS", 0.5)
 
     class Hanging(StateStore):
         def update_session_with(self, session_id, change):
@@ -337,7 +337,7 @@ async def again(append, after):
     ("between", "says"), [(believing, "is lost"), (denying, "twice"), (again, "cannot be read")]
 )
 def test_a_client_that_breaks_a_promise_is_noticed(tmp_path, hasty, appending, between, says, monkeypatch):
-    monkeypatch.setattr(chaos, "TIMEOUTS", (2.0,))  # some of these writers come to no end
+    monkeypatch.setattr(cluster_writers, "TIMEOUTS", (2.0,))  # some of these writers come to no end
     appending(between)
     short = on_servers(tmp_path, seconds=5)
 
@@ -371,7 +371,7 @@ def unknown(outcome_unknown=True):
 def handed(way, *ends, timeout=5.0):
     """What a writer tells of one append, and what it asked of its store."""
     store = Scripted(*ends)
-    hand = chaos._PatientHand(store, Random(1), ("s",), timeout)
+    hand = cluster_writers.PatientHand(store, Random(1), ("s",), timeout)
     hand.ways = [getattr(hand, way)]
     return list(hand.append("s", Batch(0, 0))), store.asked
 
@@ -379,7 +379,7 @@ def handed(way, *ends, timeout=5.0):
 def test_without_a_key_an_unknown_outcome_is_left_open():
     told, asked = handed("_expecting", unknown())
 
-    assert [type(each) for each in told] == [chaos.Failure, chaos.Unheard]
+    assert [type(each) for each in told] == [cluster_writers.Failure, cluster_writers.Unheard]
     assert told[-1].began == Began("s", Batch(0, 0))
     assert asked == [(1, None)]
 
@@ -399,7 +399,7 @@ def test_what_was_not_written_is_tried_again_also_without_a_key():
 
 
 def test_a_call_that_takes_too_long_is_told(monkeypatch):
-    monkeypatch.setattr(chaos, "LATE_SECONDS", -1.0)
+    monkeypatch.setattr(cluster_writers, "LATE_SECONDS", -1.0)
     told, _ = handed("_expecting", 2, timeout=1.0)
 
     assert [type(each) for each in told] == [Broken, Timed]

@@ -8,49 +8,28 @@ writing goes on. See outages.py for what happens to the servers.
 
 import itertools
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from random import Random
-from typing import Any, Final, NamedTuple, Protocol, cast
+from typing import Final
 
 from cluster import Cluster
 
-from crash import cluster_follow
-from crash.awaited import Awaited
+from crash import cluster_follow, cluster_writers
 from crash.campaign import Campaign
 from crash.cluster_follow import Given, LeftAlone
+from crash.cluster_writers import SHARED, Connect, Failure, Life, Unheard, Where, connect, own_session, write
 from crash.crew import Crew, Failed, Member
 from crash.outages import Outage, Outages
-from crash.told import Batch, Began, Broken
 from crash.witness import Witness
-from crash.writers import Hand, Timed, out_of_order
-from journal import (
-    AsyncStateStore,
-    DurabilityError,
-    JournalError,
-    SessionNotFoundError,
-    StateStore,
-    VersionConflictError,
-)
+from crash.writers import Timed, out_of_order
+from journal import JournalError, SessionNotFoundError, StateStore
 
 NODES: Final = 3
 WRITERS: Final = 8
 STORE: Final = "CHAOS"
-# Ids that a server's subjects, or a file's name, would not take as they are.
-SHARED: Final = ("one", "ONE", "zwei.zwei", "drei * > drei")
+SESSIONS: Final = (*SHARED, *map(own_session, range(WRITERS)))
 # Followers: one of all sessions, one of a single one.
 FOLLOWED: Final = (None, "one")
 # Whoever was given nothing for so long, with all servers at work, will not be given what is missing.
 SILENT_FOR_SECONDS: Final = 20.0
-OWN_SHARE: Final = 0.8
-# What a writer asks for: so long, and then an outcome may be unknown. Some have more patience than an outage.
-TIMEOUTS: Final = (2.0, 5.0, 30.0)
-# A call that takes so much longer than was asked for hangs.
-LATE_SECONDS: Final = 5.0
-# After so many appends a writer goes, and comes back as a new machine does, with nothing.
-APPENDS_OF_A_LIFE: Final = 2_000
-TELLS_EACH_SECONDS: Final = 0.1
-RESTS_AFTER_FAILURE_SECONDS: Final = 0.05
 # From one outage to the next so many appends at most, and in a long campaign one in a hundred of all; now and
 # then none, when the servers are still at a loss.
 APPENDS_BETWEEN: Final = 100
@@ -58,59 +37,6 @@ AT_A_LOSS: Final = 0.15
 # Servers that were started anew take some seconds to agree on who leads.
 RECOVERS_WITHIN_SECONDS: Final = 60.0
 MS: Final = 1_000_000
-
-
-class Connect(Protocol):
-    """How a writer opens the store; `is_async`: by the other face."""
-
-    def __call__(self, where: "Where", *, timeout: float, is_async: bool = False) -> StateStore: ...
-
-
-@dataclass(frozen=True)
-class Where:
-    """A store in a cluster."""
-
-    url: str
-    monitor: str
-
-
-class Unheard(NamedTuple):
-    """A call that ended without an answer, and between which moments it was made."""
-
-    began: Began
-    began_ns: int
-    ended_ns: int
-
-
-class Failure(NamedTuple):
-    """How a call ended that was not acknowledged."""
-
-    error: str
-    is_unknown: bool
-
-    @staticmethod
-    def of(error: JournalError) -> "Failure":
-        """What a writer was told."""
-        return Failure(type(error).__name__, isinstance(error, DurabilityError) and error.outcome_unknown)
-
-    def __str__(self) -> str:
-        return f"{self.error}{', outcome unknown' if self.is_unknown else ''}"
-
-
-def connect(where: Where, *, timeout: float, is_async: bool = False) -> StateStore:
-    """As users do."""
-    if is_async:
-        opened = Awaited(lambda: AsyncStateStore.connect(where.url, timeout=timeout, monitor=where.monitor))
-        return cast(StateStore, opened)
-    return StateStore.connect(where.url, timeout=timeout, monitor=where.monitor)
-
-
-def own_session(writer: int) -> str:
-    """The session that one writer alone writes."""
-    return f"of writer {writer}"
-
-
-SESSIONS: Final = (*SHARED, *map(own_session, range(WRITERS)))
 
 
 def run(campaign: Campaign, *, connect: Connect = connect) -> None:
@@ -148,7 +74,7 @@ class _Chaos:
             if self.campaign.random.random() >= AT_A_LOSS:
                 at_most = max(APPENDS_BETWEEN, (self.campaign.count or 0) // 100)
                 self._await_appends(self.campaign.random.randint(1, at_most), outage)
-        self.cluster.wait_until_ready()
+        self.cluster.wait_until_ready(RECOVERS_WITHIN_SECONDS)
         self._end_writing()
         self.campaign.figures["seconds of writing"] = round(time.monotonic() - start)
         self._check()
@@ -210,7 +136,7 @@ class _Chaos:
 
     def _end_writing(self) -> None:
         self.crew.over.set()
-        end = time.monotonic() + TIMEOUTS[-1] + LATE_SECONDS
+        end = time.monotonic() + cluster_writers.TIMEOUTS[-1] + cluster_writers.LATE_SECONDS
         while self._writers_are_at_work and time.monotonic() < end:
             self.crew.wait(1.0)
             self._hear()
@@ -252,7 +178,7 @@ class _Chaos:
                 since = time.monotonic()
 
     def _come(self) -> StateStore:
-        return self.connect(self.where, timeout=TIMEOUTS[-1])
+        return self.connect(self.where, timeout=cluster_writers.TIMEOUTS[-1])
 
     def _count(self) -> None:
         figures = self.campaign.figures
@@ -267,89 +193,3 @@ class _Chaos:
 
     def _breach(self, what: str) -> None:
         self.campaign.breach(f"seed {self.campaign.seed}: {what}")
-
-
-@dataclass(frozen=True)
-class Life:
-    """What a writer is born with."""
-
-    where: Where
-    writer: int
-    seed: int
-    connect: Connect
-
-
-def write(tell: Callable[[Any], None], over: Any, life: Life) -> None:
-    """Append until it is over; every second writer by the face for asyncio."""
-    random = Random(life.seed)
-    numbers = itertools.count()
-    sessions = (*SHARED, own_session(life.writer))
-    while not over.is_set():
-        timeout = random.choice(TIMEOUTS)
-        try:
-            store = life.connect(life.where, timeout=timeout, is_async=bool(life.writer % 2))
-            try:
-                hand = _PatientHand(store, random, sessions, timeout)
-                _work(tell, over, life.writer, hand, itertools.islice(numbers, APPENDS_OF_A_LIFE))
-            finally:
-                store.close()
-        except JournalError as error:  # it could not be opened, or closed: no server was there
-            tell([Failure.of(error)])
-            time.sleep(RESTS_AFTER_FAILURE_SECONDS)
-
-
-def _work(
-    tell: Callable[[Any], None], over: Any, writer: int, hand: "_PatientHand", numbers: Iterator[int]
-) -> None:
-    told: list[Any] = []
-    next_time = 0.0
-    own = own_session(writer)
-    try:
-        while not over.is_set() and (number := next(numbers, None)) is not None:
-            session_id = own if hand.random.random() < OWN_SHARE else hand.random.choice(SHARED)
-            size = hand.random.choice((1, 1, 1, 2, 3))
-            told += hand.append(session_id, Batch(writer, number, size, hand.random.choice((0, 100))))
-            if time.monotonic() > next_time:
-                tell(told)
-                told, next_time = [], time.monotonic() + TELLS_EACH_SECONDS
-    finally:
-        tell(told)
-
-
-class _PatientHand(Hand):
-    """Tries again where nothing was written; with a key, also where nobody knows."""
-
-    def __init__(self, store: StateStore, random: Random, sessions: tuple[str, ...], timeout: float) -> None:
-        super().__init__(store, random, sessions)
-        self.timeout = timeout
-
-    def append(self, session_id: str, batch: Batch) -> Iterator[Any]:
-        """Append, again on conflict and refusal; yield what is to be told of it."""
-        way = self.random.choice(self.ways)
-        began = time.monotonic_ns()
-        while True:
-            tried = time.monotonic_ns()
-            done, failure = None, None
-            try:
-                done = way(session_id, batch)
-                end = "was acknowledged"
-            except VersionConflictError as conflict:
-                self.versions[session_id] = conflict.version
-                end = "met a conflict"
-            except JournalError as error:
-                failure = Failure.of(error)
-                yield failure
-                end = f"ended in {failure}"
-            ended = time.monotonic_ns()
-            if ended - tried > (self.timeout + LATE_SECONDS) * 1e9:
-                took = f"{(ended - tried) / 1e9:.1f} s, where {self.timeout} s were asked for"
-                yield Broken(f"{way.__name__.strip('_')} took {took}, and {end}")
-            if done is not None:
-                self.versions[session_id] = done.version
-                yield Timed(done, began, ended)
-                return
-            if failure is not None:
-                if failure.is_unknown and way != self._with_key:
-                    yield Unheard(Began(session_id, batch), began, ended)
-                    return
-                time.sleep(RESTS_AFTER_FAILURE_SECONDS)
