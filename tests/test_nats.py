@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import nats
+import nkeys
 import pytest
 from cluster import Cluster
 
@@ -18,6 +19,7 @@ from journal.nats import NatsBackend
 from journal.nats.address import parse
 from journal.nats.layout import AFTER, EXPECTED, PIECES, Layout
 from journal.nats.stream import Stream
+from tests.nats_credentials import operated
 
 SECONDS = 60
 
@@ -224,8 +226,6 @@ async def test_a_token_lets_in(store_name):
 
 @on_a_loop
 async def test_a_key_lets_in(store_name, tmp_path):
-    import nkeys
-
     seeds = [nkeys.encode_seed(os.urandom(32), nkeys.PREFIX_BYTE_USER) for _ in range(2)]
     public = nkeys.from_seed(bytearray(seeds[0])).public_key.decode()
     with Cluster(1, settings={"authorization": {"users": [{"nkey": public}]}}) as cluster:
@@ -239,11 +239,29 @@ async def test_a_key_lets_in(store_name, tmp_path):
 
 
 @on_a_loop
+async def test_a_file_of_credentials_lets_in(store_name, tmp_path):
+    settings, text = operated()
+    path, other = tmp_path / "user.creds", tmp_path / "other.creds"
+    path.write_text(text)
+    other.write_text(operated()[1])
+    with Cluster(1, settings=settings) as cluster:
+        async with opened(cluster.url(store_name), credentials=str(path)) as backend:
+            assert await backend.journals.append("s", [b"1\n"], 0)
+        assert "does not let this user in" in await refusal(cluster.url(store_name), credentials=str(other))
+        assert "does not let this user in" in await refusal(cluster.url(store_name))
+
+
+@on_a_loop
 async def test_a_file_that_is_no_credentials_is_refused(one_node, tmp_path):
-    for name, content in (("empty", ""), ("half", "-----BEGIN NATS USER JWT-----\nabc\n"), ("key", "SUABC")):
+    damaged = operated()[1].replace("\nSU", "\nXX")
+    for name, content in (("empty", ""), ("half", damaged[:300]), ("key", "SUABC")):
         path = tmp_path / name
         path.write_text(content)
         assert "no file of credentials" in await refusal(one_node.url(), credentials=str(path))
+    path.write_text(damaged)
+    says = await refusal(one_node.url(), credentials=str(path))
+    assert "is no seed" in says
+    assert damaged.split("\nXX")[1][:9] not in says
     assert "cannot be read" in await refusal(one_node.url(), credentials=str(tmp_path / "none"))
 
 

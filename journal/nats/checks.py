@@ -26,7 +26,7 @@ _OTHER_SETTINGS = 10058
 _SECONDS: Final = 2.0
 # Servers tell each other every second that they are there.
 _SILENT_NS: Final = 2_500_000_000
-_SECONDS_UNTIL_DOWN: Final = 5.0
+_SECONDS_UNTIL_DOWN: Final = 15.0
 _PAUSE_SECONDS: Final = 0.2
 
 Info = Mapping[str, Any]
@@ -102,8 +102,8 @@ async def find_promise(connection: Connection, streams: Iterable[Info]) -> Promi
     """
     infos = list(streams)
     replicas: int = infos[0]["config"]["num_replicas"]
-    kept = "on 1 server" if replicas == 1 else f"on {replicas} servers, acknowledged by most of them"
-    until = time.monotonic() + _SECONDS_UNTIL_DOWN
+    kept = "when it is acknowledged by " + ("1 server" if replicas == 1 else f"most of {replicas} servers")
+    until = time.monotonic() + min(_SECONDS_UNTIL_DOWN, connection.timeout)
     while True:
         holding = set().union(*(_servers(info, connection) for info in infos))
         syncing, has_failed = await _find_syncing(connection.address, holding)
@@ -120,18 +120,18 @@ async def find_promise(connection: Connection, streams: Iterable[Info]) -> Promi
         return Promise(
             "os",
             replicas,
-            f"kept {kept}; when {_list(unknown)} write it to disk is not known, ordinary users are not told: "
-            f'name monitor="http://host:8222" or system="nats://admin:password@host" to find out, {instead}',
+            f"kept {kept}; whether it is on the disk of {_list(unknown)} by then is not known, users are "
+            f'not told: say monitor="http://host:8222" or system="nats://admin:password@host", {instead}',
         )
     if lazy := {name for name in holding & syncing.keys() if not syncing[name]}:
         return Promise(
             "os",
             replicas,
-            f"kept {kept}; {_list(lazy)} write it to disk some time after they acknowledge it: put "
+            f"kept {kept}; it comes to the disk of {_list(lazy)} some time later: put "
             f'`sync_interval: "always"`, with the quotes, into their `jetstream` settings, {instead}',
         )
     rest = f"; {_list(down)}, down now, could not be asked" if down else ""
-    return Promise("disk", replicas, f"kept {kept}, and on their disks before they acknowledge it{rest}")
+    return Promise("disk", replicas, f"kept {kept}, and on disk by then{rest}")
 
 
 def _servers(info: Info, connection: Connection) -> set[str]:
