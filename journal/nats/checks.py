@@ -102,7 +102,7 @@ async def find_promise(connection: Connection, streams: Iterable[Info]) -> Promi
     """
     infos = list(streams)
     replicas: int = infos[0]["config"]["num_replicas"]
-    kept = "when it is acknowledged by " + ("1 server" if replicas == 1 else f"most of {replicas} servers")
+    kept = "on 1 server" if replicas == 1 else f"on {replicas} servers, acknowledged by most of them"
     until = time.monotonic() + min(_SECONDS_UNTIL_DOWN, connection.timeout)
     while True:
         holding = set().union(*(_servers(info, connection) for info in infos))
@@ -120,7 +120,7 @@ async def find_promise(connection: Connection, streams: Iterable[Info]) -> Promi
         return Promise(
             "os",
             replicas,
-            f"kept {kept}; whether it is on the disk of {_list(unknown)} by then is not known, users are "
+            f"kept {kept}; whether it is on the disk of {_list(unknown)} before that is not known, users are "
             f'not told: say monitor="http://host:8222" or system="nats://admin:password@host", {instead}',
         )
     if lazy := {name for name in holding & syncing.keys() if not syncing[name]}:
@@ -131,7 +131,7 @@ async def find_promise(connection: Connection, streams: Iterable[Info]) -> Promi
             f'`sync_interval: "always"`, with the quotes, into their `jetstream` settings, {instead}',
         )
     rest = f"; {_list(down)}, down now, could not be asked" if down else ""
-    return Promise("disk", replicas, f"kept {kept}, and on disk by then{rest}")
+    return Promise("disk", replicas, f"kept {kept}, and on their disks before they acknowledge it{rest}")
 
 
 def _servers(info: Info, connection: Connection) -> set[str]:
