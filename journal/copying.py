@@ -60,10 +60,8 @@ async def copy(
         run.copied.promise = await target.open()
         await run.journals()
         await run.payloads.rest()
-        named = Documents(source.files, target.files, run.copied)
-        await named.forget(run.rewritten())
         if documents:
-            await named.all()
+            await run.documents.all()
         if verify:
             await run.verify()
     except Unreachable as error:
@@ -83,6 +81,7 @@ class _Run:
         self._source, self._target, self._progress = source, target, progress
         self.copied = Copied()
         self.payloads = Payloads(source.files, target.files, self.copied)
+        self.documents = Documents(source.files, target.files, self.copied)
         self._sessions: dict[str, Copying] = {}
 
     async def journals(self) -> None:
@@ -102,10 +101,6 @@ class _Run:
                 self.copied.problems.append(Left(session_id or "", reason))
         await self._write(window)
         await _together(_guarded(each, each.end()) for each in self._sessions.values())
-
-    def rewritten(self) -> set[str]:
-        """The sessions of which content was erased since they were copied."""
-        return {each.session_id for each in self._sessions.values() if each.is_rewritten}
 
     async def verify(self) -> None:
         """Read back what was written, and check it."""
@@ -134,7 +129,12 @@ class _Run:
     def _of(self, session_id: str) -> Copying:
         if (found := self._sessions.get(session_id)) is None:
             found = Copying(
-                self._source.journals, self._target.journals, session_id, self.copied, self.payloads.bring
+                self._source.journals,
+                self._target.journals,
+                session_id,
+                self.copied,
+                bring=self.payloads.bring,
+                forget=self.documents.forget,
             )
             self._sessions[session_id] = found
         return found

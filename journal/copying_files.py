@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from collections.abc import Collection
 from hashlib import sha256
 from typing import Final
 
@@ -10,6 +9,8 @@ from journal.backend import Files, Moved
 from journal.copied import Copied, Left
 from journal.folder_files import ATTACHMENTS, DOCUMENTS, QUARANTINE
 
+# What stores share of a long session, so that nobody need fetch all of it.
+SNAPSHOTS: Final = "snapshots"
 # The session of which a file in quarantine is.
 _QUARANTINED: Final = re.compile(r"(.+)\.(?:\d+|json)\.[0-9a-f]{8}")
 
@@ -79,17 +80,19 @@ class Documents:
             for name in await self._source.names(folder):
                 await self._bring(name)
 
-    async def forget(self, session_ids: Collection[str]) -> None:
-        """Remove what is in quarantine of sessions of which content was erased, as the source did.
+    async def forget(self, session_id: str) -> None:
+        """Remove what may hold what was erased of a session: the snapshot that is shared, the quarantine.
 
         What of the content stands in damaged bytes nobody can say.
         """
-        if not session_ids:
-            return
-        ours = set(await self._source.names(QUARANTINE))
-        for name in await self._target.names(QUARANTINE):
+        snapshot = f"{SNAPSHOTS}/{session_id}"
+        if snapshot in await self._target.names(SNAPSHOTS):
+            await self._target.remove(snapshot)
+        there = await self._target.names(QUARANTINE)
+        ours = await self._source.names(QUARANTINE) if there else []
+        for name in there:
             found = _QUARANTINED.fullmatch(name.removeprefix(f"{QUARANTINE}/"))
-            if found is not None and found[1] in session_ids and name not in ours:
+            if found is not None and found[1] == session_id and name not in ours:
                 await self._target.remove(name)
 
     async def _bring(self, name: str) -> None:

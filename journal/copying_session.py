@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from typing import Final
+from typing import Final, TypeAlias
 
 from journal.attached import attached_to
 from journal.backend import Change, Journals, Moved, Unclear
@@ -24,24 +24,30 @@ _MOST_TRIES: Final = 8
 _BEGINS: Final = b'{"v":1,"seq":'
 _ADOPTED: Final = b'{"type":"session_adopted"'
 
-Bring = Callable[[str], Awaitable[None]]
-"""Copies an attachment, by its digest."""
+OfOne: TypeAlias = Callable[[str], Awaitable[None]]
+"""Copies an attachment, by its digest; or removes what is beside a session's journal, by its id."""
 
 
 class Copying:
     """One session on its way. `take` its changes in their order, then `end`, then maybe `verify`.
 
-    written       how many records were written
-    is_rewritten  whether the journal that was there had to go, because content was erased since
+    written  how many records were written
     """
 
     def __init__(
-        self, source: Journals, target: Journals, session_id: str, copied: Copied, bring: Bring
+        self,
+        source: Journals,
+        target: Journals,
+        session_id: str,
+        copied: Copied,
+        *,
+        bring: OfOne,
+        forget: OfOne,
     ) -> None:
         self.session_id = session_id
         self.written = 0
-        self.is_rewritten = False
-        self._source, self._target, self._copied, self._bring = source, target, copied, bring
+        self._source, self._target, self._copied = source, target, copied
+        self._bring, self._forget = bring, forget
         # How far the source was read, and where that is in the target.
         self._version, self._chain = 0, first_chain(session_id)
         self._place = 0
@@ -223,6 +229,7 @@ class Copying:
 
     async def _rewrite(self) -> None:
         """Put the source's journal, as it is now, in the place of the one that is there."""
+        await self._forget(self.session_id)  # first: after a crash, the journal tells that it is not done
         tries = 0
         while True:
             lines = [
@@ -248,7 +255,6 @@ class Copying:
             self._version, self._chain = len(lines), chains[-1]
             self._wrote(len(lines))
             self._copied.rewritten += 1
-            self.is_rewritten = True
             return
 
     async def _is_there(self, lines: list[bytes]) -> bool:

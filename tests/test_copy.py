@@ -412,6 +412,20 @@ def test_bytes_in_quarantine_go_with_an_erasure(full: StateStore, folder: Path, 
     assert not (there / kept).exists()
 
 
+def test_snapshots_that_stores_share_go_with_an_erasure(full: StateStore, folder: Path, there: Path) -> None:
+    """One that was made before holds what is erased; others stay."""
+    memory = MemoryBackend()
+    copied(folder, memory)
+    for session_id in ("s7", "s8"):
+        asyncio.run(memory.files.put(f"snapshots/{session_id}", b"say 1"))
+    full.erase("s7", [3], reason="asked for")
+    copied(folder, memory)
+
+    assert asyncio.run(memory.files.names("snapshots")) == ["snapshots/s8"]
+    copied(memory, there)
+    assert not (there / "snapshots").exists()
+
+
 def test_what_was_erased_there_stays_erased(full: StateStore, folder: Path, there: Path) -> None:
     copied(folder, there)
     with StateStore(there) as store:
