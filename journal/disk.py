@@ -79,6 +79,10 @@ class Disk:
     def refresh(self, path: str) -> None:
         """Take in what was written to a file or a folder elsewhere. Here nothing is."""
 
+    def has_news(self, path: str) -> bool:
+        """As `refresh`; whether there was anything. Here there never is."""
+        return False
+
     def append(self, fd: int, data: bytes, end: int) -> int:
         """Write to the end of a journal, which is `end`. Raises Overtaken where it is not any more."""
         return self.write(fd, data)

@@ -1,10 +1,11 @@
 """One session held open for writing: append, save, update, delete."""
 
+import functools
 import os
 import random
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from typing import Concatenate, Final, NamedTuple, ParamSpec, TypeVar
 
 from journal import disk as disks
 from journal.chain import Damage, event_bytes, outline
@@ -23,7 +24,7 @@ from journal.errors import (
 from journal.folded import FoldedLog
 from journal.hiding import hide, hide_in
 from journal.history import begun_by
-from journal.overtaking import until_current
+from journal.overtaking import Overtaken
 from journal.quarantine import keep
 from journal.reader import Reader, TornTail, beginning
 from journal.record import Pending, decode_record, prepare
@@ -36,14 +37,40 @@ from projections.rewind import rewound
 from projections.session import Session, SessionProjection, apply_event
 from projections.summary import SessionSummary
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 ANY: Final = -1
 """`expected_version=ANY`: the caller does not care what others wrote."""
+
+
+def _knowing_the_latest(
+    method: Callable[Concatenate["Handle", P], T],
+) -> Callable[Concatenate["Handle", P], T]:
+    """A method that decides by what is here; made again where that was not what is there.
+
+    On other machines others may have been faster: then the write was refused, or it is refused here for what
+    is so no more. Somebody got through each time, so all together get on.
+    """
+
+    @functools.wraps(method)
+    def again(self: "Handle", *arguments: P.args, **options: P.kwargs) -> T:
+        while True:
+            try:
+                return method(self, *arguments, **options)
+            except Overtaken:
+                continue
+            except (VersionConflictError, OwnerMismatchError, SessionNotFoundError, InvalidEventError):
+                if not self.log.disk.has_news(self.log.path):
+                    raise
+
+    return again  # type: ignore[return-value]  # `self` may not be named
 
 
 class Handle(FoldedLog):
     """The writing half. Every method takes the session's lock, catches up, checks, and only then writes."""
 
-    @until_current
+    @_knowing_the_latest
     def append(
         self,
         changes: Sequence[Change],
@@ -86,7 +113,7 @@ class Handle(FoldedLog):
             self._fold(state, changes)
             return self._write(state, batch)
 
-    @until_current
+    @_knowing_the_latest
     def save(
         self,
         session: Session,
@@ -171,9 +198,12 @@ class Handle(FoldedLog):
     ) -> int:
         """Load, change, save; again on conflict. See StateStore.update_session_with."""
         pause = 0.0005
+        is_first = True
         while True:
             with self.log.using:
-                state = self.read()
+                # The save looks anyway: what was known a moment ago is most often what is there.
+                state = (self._usable_state() if is_first else None) or self.read()
+                is_first = False
                 if state is None:
                     raise SessionNotFoundError(self.session_id)
                 # The state's own lists are lent out, not copies: the cost must not grow with the session.
@@ -195,7 +225,7 @@ class Handle(FoldedLog):
             finally:
                 lent._unsaved = None
 
-    @until_current
+    @_knowing_the_latest
     def rewind(self, to: int, expected: int, *, by: str | None = None, cause: str | None = None) -> int:
         """Make the session again what it was at a version. See StateStore.rewind."""
         log = self.log
@@ -228,7 +258,7 @@ class Handle(FoldedLog):
                 break
         return state
 
-    @until_current
+    @_knowing_the_latest
     def delete(self, *, by: str | None, why: str | None, expected: SessionSummary | None = None) -> bool:
         """Remove the journal and the snapshot, and leave a tombstone. See StateStore.delete_session.
 

@@ -60,6 +60,7 @@ class AgainstSeal:
     def __init__(self, disk: Disk, layout: Layout, seal: Seal) -> None:
         self._disk, self._layout, self._seal = disk, layout, seal
         self._tombstones: list[Tombstone] | None = None
+        disk.refresh(layout.sessions)
         self._is_elsewhere = all(self._is_gone(each) for each in seal.heads)
 
     def of_one(self, session_id: str, verify_one: Callable[[str], Report]) -> Report:

@@ -234,7 +234,11 @@ class NativeLoop:
 
 
 class _TaskLock:
-    """Each greenlet is an owner, and each thread; who waits in the loop lets the loop go on."""
+    """Each greenlet is an owner, and each thread; who waits in the loop lets the loop go on.
+
+    Who gives it back and takes it again at once is not held up by those who wait: to let each in turn would
+    have them all look at the same state, and then all but one be too late.
+    """
 
     __slots__ = ("_depth", "_mutex", "_native", "_owner", "_waiting")
 
@@ -243,32 +247,38 @@ class _TaskLock:
         self._mutex = threading.Lock()  # never held while anybody waits
         self._owner: object = None
         self._depth = 0
-        self._waiting: deque[tuple[object, Future[None]]] = deque()
+        self._waiting: deque[Future[None]] = deque()
 
     def acquire(self, blocking: bool = True) -> bool:
         me = self._native.current()
-        with self._mutex:
-            if self._owner is None or self._owner is me:
-                self._owner = me
-                self._depth += 1
-                return True
-            if not blocking:
-                return False
-            turn: Future[None] = Future()
-            self._waiting.append((me, turn))
-        try:
-            self._native.wait(_result_of(turn))
-        except BaseException:
-            self._give_up(me, turn)
-            raise
-        return True
+        has_waited = False
+        while True:
+            with self._mutex:
+                if self._owner is None or self._owner is me:
+                    self._owner = me
+                    self._depth += 1
+                    return True
+                if not blocking:
+                    return False
+                turn: Future[None] = Future()
+                if has_waited:
+                    self._waiting.appendleft(turn)
+                else:
+                    self._waiting.append(turn)
+            try:
+                self._native.wait(_result_of(turn))
+            except BaseException:
+                self._leave(turn)
+                raise
+            has_waited = True
 
-    def _give_up(self, me: object, turn: "Future[None]") -> None:
-        """Whoever waited was cancelled: it may have become the owner this very moment."""
-        with self._mutex, contextlib.suppress(ValueError):
-            self._waiting.remove((me, turn))
-            return
-        self.release()
+    def _leave(self, turn: "Future[None]") -> None:
+        """Whoever waited was cancelled; if it was its turn, it is somebody else's."""
+        with self._mutex:
+            if turn in self._waiting:
+                self._waiting.remove(turn)
+                return
+        self._wake()
 
     def release(self) -> None:
         with self._mutex:
@@ -276,11 +286,14 @@ class _TaskLock:
             if self._depth:
                 return
             self._owner = None
-            if not self._waiting:
-                return
-            self._owner, turn = self._waiting.popleft()
-            self._depth = 1
-        turn.set_result(None)
+        self._wake()
+
+    def _wake(self) -> None:
+        """Let the next one try."""
+        with self._mutex:
+            turn = self._waiting.popleft() if self._waiting and self._owner is None else None
+        if turn is not None:
+            turn.set_result(None)
 
     def __enter__(self) -> Self:
         self.acquire()

@@ -5,6 +5,7 @@
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -29,3 +30,27 @@ def three_nodes() -> Iterator[Cluster]:
 def store_name() -> str:
     """A name for a store that no other test has."""
     return f"test-{uuid4().hex[:12]}"
+
+
+SERVERS = ["one_node", "three_nodes"]
+
+
+def _place(request: pytest.FixtureRequest, folder: Path, name: str) -> str:
+    if request.param == "files":
+        return str(folder)
+    if request.param == "memory":
+        return f"memory:{name}"
+    cluster: Cluster = request.getfixturevalue(request.param)
+    return cluster.url(name)
+
+
+@pytest.fixture(params=["files", "memory", *SERVERS])
+def place(request: pytest.FixtureRequest, folder: Path, store_name: str) -> str:
+    """The URL of a new store: for each test, one after the other, all kinds that there are."""
+    return _place(request, folder, store_name)
+
+
+@pytest.fixture(params=["files", *SERVERS])
+def open_place(request: pytest.FixtureRequest, folder: Path, store_name: str) -> str:
+    """As `place`, of those kinds that several processes may share."""
+    return _place(request, folder, store_name)

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from journal import StateStore
-from tests.clusters import one_node, store_name, three_nodes
+from tests.clusters import one_node, open_place, place, store_name, three_nodes
 from tests.command import Call, invoke
 
-__all__ = ["one_node", "store_name", "three_nodes"]
+__all__ = ["one_node", "open_place", "place", "store_name", "three_nodes"]
 
 SHARED = Path(__file__).parents[2] / "shared"
 

@@ -16,7 +16,7 @@ from journal.layout import Layout
 from projections import Erased, JournalRepaired, SessionCreated, UserMessageAdded
 from projections.erasure import why_kept
 from tests.model import NOTE, Model, act_of, acts, do, event, shown
-from tests.strategies import a_store, json_values, texts
+from tests.strategies import a_folder, json_values, texts
 
 IDS = st.sampled_from(["a", "b"])
 STORES = st.sampled_from([0, 1])
@@ -30,16 +30,20 @@ with_a_journal = precondition(lambda self: any(model.acts for model in self.mode
 
 
 class Machine(RuleBasedStateMachine):
-    """Two stores on one folder, as two processes have them, and a model, in lockstep."""
+    """Two stores of one place, as two processes have them, and a model, in lockstep.
+
+    places  makes a place for each run, and takes it away: its URL
+    """
 
     loaded = Bundle("loaded")
+    places = staticmethod(a_folder)
 
     def __init__(self):
         super().__init__()
-        self.context = a_store()
-        first = self.context.__enter__()
-        self.folder = Path(first.base_path)
-        self.opened = [first, StateStore(self.folder, durability="os")]
+        self.context = self.places()
+        self.url = self.context.__enter__()
+        self.folder = Path(self.url)  # where it is one
+        self.opened = [self.open(), self.open()]
         self.models = {}
         self.documents = {}
 
@@ -56,6 +60,10 @@ class Machine(RuleBasedStateMachine):
 
     # Helpers
 
+    def open(self):
+        """One more store."""
+        return StateStore.connect(self.url, durability="os")
+
     def journal(self, session_id):
         return self.folder / "sessions" / f"{session_id}.jsonl"
 
@@ -71,7 +79,7 @@ class Machine(RuleBasedStateMachine):
 
     def repaired_from(self, session_id):
         """The version before the repairs that a session's journal ends with."""
-        has_journal = self.journal(session_id).exists()
+        has_journal = session_id in self.models and self.models[session_id].acts
         events = [each.event for each in self.opened[0].records(session_id)] if has_journal else []
         while events and isinstance(events[-1], JournalRepaired):
             events.pop()
@@ -304,7 +312,7 @@ class Machine(RuleBasedStateMachine):
     def list_what_changed(self, n, session_id, done):
         """No file came or went for long: the writers' marks are all there is to go by."""
         past = time.time_ns() - 10**9
-        os.utime(self.folder / "sessions", ns=(past, past))
+        os.utime(f"{self.opened[n].base_path}/sessions", ns=(past, past))
         self.list(n, None)
         self.update(1 - n, session_id, done)
         self.list(n, None)
@@ -312,7 +320,7 @@ class Machine(RuleBasedStateMachine):
     @rule(n=STORES)
     def verify(self, n):
         """All is well: for verify, for doctor, and for repair."""
-        store, layout = self.opened[n], Layout(self.folder)
+        store, layout = self.opened[n], Layout(self.opened[n].base_path)
         assert store.verify().ok
         for session_id in self.models:
             assert check_session(Disk(), layout, session_id).state in ("ok", "torn_tail")

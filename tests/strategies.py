@@ -62,10 +62,17 @@ TRAPS = [
 @contextlib.contextmanager
 def a_store(**options: Any) -> Iterator[StateStore]:
     """A store in a folder of its own, for tests that hypothesis runs many times."""
-    with tempfile.TemporaryDirectory() as folder:
+    with a_folder() as folder:
         options.setdefault("durability", "os")
-        with StateStore(Path(folder) / "state", **options) as store:
+        with StateStore(folder, **options) as store:
             yield store
+
+
+@contextlib.contextmanager
+def a_folder() -> Iterator[str]:
+    """A folder for a store."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield str(Path(folder) / "state")
 
 
 def nested(depth: int, kind: type = list) -> Any:

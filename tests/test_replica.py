@@ -634,3 +634,30 @@ def test_a_session_that_is_erased_while_its_beginning_is_fetched_is_read_again(b
             other._disk._journals.fill("s")
         assert said(other) == said(store)
         assert other.verify().ok
+
+
+def test_nothing_is_refused_for_what_is_so_no_more(backend, tmp_path):
+    """A session that others deleted, or made, or whose owner is another one now."""
+    with on(backend, tmp_path) as store, on(backend, tmp_path, "b") as other:
+        new(store)
+        other.delete_session("s")
+        new(store)  # it knows of another one of that id
+        other.delete_session("s")
+        store.save_session(Session.with_id("somebody else", "s"))
+        assert other.load_session("s").user_id == "somebody else"
+        assert store.load_session("t") is None
+        new(other, "t")
+        store.append("t", [UserMessageAdded(content="more")], expected_version=ANY)
+        assert said(other, "t") == ["more"]
+
+
+def test_what_somebody_erased_elsewhere_leaves_no_attachment_here(backend, tmp_path):
+    with on(backend, tmp_path) as store, on(backend, tmp_path, "b") as other:
+        new(store)
+        reference = store.attach(b"hunter2", "text/plain")
+        store.append("s", [MetadataSet(key="file", value=reference)], expected_version=1)
+        assert other.attachment(reference) == b"hunter2"
+        store.erase("s", [2], reason="asked for")
+        other.load_session("s")
+        names = [name for _, _, names in os.walk(f"{other.base_path}/.journal/attachments") for name in names]
+        assert names in ([], ["lock"])

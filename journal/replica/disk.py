@@ -42,8 +42,8 @@ class Replica(Disk):
         make_folders(PLAIN, layout.sessions)
         self.marks = OwnMarks()
         self._asking = asking = Asking(backend, waiting)
-        self._journals = ReplicatedJournals(asking, layout, self.marks, timeout)
         self._files = ReplicatedFiles(asking, layout)
+        self._journals = ReplicatedJournals(asking, layout, self.marks, timeout, self._files.let_go)
         self._open_journals: dict[int, str] = {}  # by their descriptors
         self._readers: dict[int, str] = {}  # the same, of those that may have a hole
         self._locked: set[int] = set()
@@ -72,6 +72,11 @@ class Replica(Disk):
             self._files.fetch_folder(path[:-1])
         elif (name := self._files.name_of(path)) is not None:
             self._files.fetch(name, path)
+
+    def has_news(self, path: str) -> bool:
+        """See Disk.has_news. Raises UnreachableError."""
+        session_id = self._session_of(path)
+        return session_id is not None and self._journals.pull(session_id)
 
     def append(self, fd: int, data: bytes, end: int) -> int:
         """See Disk.append: to the backend, and then here. Raises DurabilityError, UnreachableError."""

@@ -72,6 +72,14 @@ class ReplicatedFiles:
         for path, name in there.items():
             self.fetch(name, path)
 
+    def let_go(self) -> None:
+        """Keep no attachment and no quarantined bytes here: what is still there is fetched again."""
+        folders = [self._layout.quarantine]
+        folders += [entry.path for entry in PLAIN.entries(self._layout.attachments)]
+        for entry in (each for folder in folders for each in PLAIN.entries(folder)):
+            with contextlib.suppress(OSError):
+                os.unlink(entry.path)
+
     def share(self, path: str, name: str | None = None) -> None:
         """Give the backend what a file here holds."""
         shared = name or self.name_of(path)

@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from typing import Any, Final, Literal
 
 from journal.backend import Change, Moved, Unclear, Unreachable
@@ -36,10 +36,19 @@ class ReplicatedJournals:
     """The journals that are here, and up to where.
 
     timeout  after so many seconds without a clear answer, an outcome is reported as unknown
+    is_void  is called where somebody erased or deleted something: files that are here may be void, too
     stale    sessions of which more is known to be there, or may be
     """
 
-    def __init__(self, backend: Asking, layout: Layout, marks: OwnMarks, timeout: float) -> None:
+    def __init__(
+        self,
+        backend: Asking,
+        layout: Layout,
+        marks: OwnMarks,
+        timeout: float,
+        is_void: Callable[[], object],
+    ) -> None:
+        self._is_void = is_void
         self._backend, self._layout, self._marks, self._timeout = backend, layout, marks, timeout
         self._snapshots = SharedSnapshots(backend, layout)
         self._mutex = threading.Lock()  # of the locks; never held while anybody waits
@@ -173,6 +182,7 @@ class ReplicatedJournals:
                 continue
             behind.clear()
             self._remove_here(session_id)
+            self._is_void()
             if change.kind == "replace":
                 behind.append(change.data)
             else:
@@ -197,7 +207,10 @@ class ReplicatedJournals:
 
     def _remove_here(self, session_id: str) -> None:
         self.holes.pop(session_id, None)
-        for path in (self._layout.snapshot(session_id), self._layout.journal(session_id)):
+        snapshot, journal = self._layout.snapshot(session_id), self._layout.journal(session_id)
+        with contextlib.suppress(FileNotFoundError):
+            os.truncate(journal, os.lstat(journal).st_size + 1)  # see Log.retract
+        for path in (snapshot, journal):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
 
