@@ -13,11 +13,13 @@ import nats
 import nkeys
 import pytest
 from cluster import Cluster
+from nats.aio.client import Client
 
 from journal.backend import Change, Moved, Promise, Unclear, Unreachable
 from journal.nats import NatsBackend
 from journal.nats.address import parse
 from journal.nats.layout import AFTER, EXPECTED, PIECES, Layout
+from journal.nats.link import _Client, read_headers
 from journal.nats.stream import Stream
 from tests.nats_credentials import operated
 
@@ -607,16 +609,14 @@ async def test_what_a_server_does_not_have_yet_is_read_from_the_leader(one_node,
         for number in range(5):
             place = await backend.journals.append("s", [b"%d\n" % number], place)
         whole = await everything(backend, "s")
-        read = Stream._read_directly
+        get_many = Stream._get_many
         for known in (0, 1, 4):
 
             async def lagging(stream: Stream, subject: str, after: int, known: int = known) -> Any:
-                async for message in read(stream, subject, after):
-                    if message.place > known:
-                        return
-                    yield message
+                found, _ = await get_many(stream, subject, after)
+                return [message for message in found if message.place <= known], False
 
-            monkeypatch.setattr(Stream, "_read_directly", lagging)
+            monkeypatch.setattr(Stream, "_get_many", lagging)
             assert await everything(backend, "s") == whole
             assert await everything(backend) == whole
             assert await everything(backend, "s", whole[1].place) == whole[2:]
@@ -764,8 +764,15 @@ async def test_a_put_without_an_answer_is_found_and_is_not_done_twice(one_node, 
         assert second > first
 
 
-def test_pieces_say_what_their_change_expects():
-    """The names that are on record: they may not change."""
+def test_headers_are_read_as_the_library_reads_them():
+    """And by our client instead, in a part of the time."""
+    raw = b"Nats-Stream: a\r\nNats-Subject:a.e.b\r\nNats-Num-Pending: 0\r\nX: a: b \r\nEmpty:\r\n\r\n"
+
+    assert read_headers(raw) == Client._parse_header_lines(raw)
+    assert _Client(must_encrypt=False)._parse_header_lines is read_headers
+
+
+def test_the_names_on_record_do_not_change():
     assert (AFTER, EXPECTED, PIECES) == (
         "Journal-After",
         "Nats-Expected-Last-Subject-Sequence",

@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
-from typing import cast
 
 from nats.aio.msg import Msg
 
@@ -30,21 +29,17 @@ class NatsJournals:
 
     async def read(self, session_id: str | None, after: int) -> AsyncIterator[Change]:
         """See Journals.read."""
-        async for message in self._stream.read(self._layout.changes(session_id), after):
-            if PIECES not in message.headers:
-                yield self._change(message, message.data)
-            elif (data := await self._data(message)) is not None:
-                yield self._change(message, data)
+        async for messages in self._stream.read(self._layout.changes(session_id), after):
+            for message in messages:
+                if PIECES not in message.headers:
+                    yield self._change(message, message.data)
+                elif (data := await self._data(message)) is not None:
+                    yield self._change(message, data)
 
     def _change(self, message: Message, data: bytes) -> Change:
-        headers = message.headers
-        return Change(
-            self._layout.session_of(message.subject),
-            message.place,
-            int(headers.get(EXPECTED, 0)),
-            cast(Kind, headers.get(KIND, "append")),
-            data,
-        )
+        place, subject, headers, _ = message
+        kind: Kind = headers.get(KIND, "append")  # type: ignore[assignment]
+        return Change(self._layout.session_of(subject), place, int(headers.get(EXPECTED, 0)), kind, data)
 
     async def _data(self, message: Message) -> bytes | None:
         """What is in the pieces that a message names; None where the change is void by now."""

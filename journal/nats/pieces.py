@@ -74,7 +74,8 @@ class Pieces:
     async def read(self, name: str) -> bytes | None:
         """What was written; None where it is not all there any more. Raises Unreachable."""
         id, _, count = name.partition("/")
-        pieces = [message.data async for message in self._stream.read(self._subject(id), 0)]
+        read = self._stream.read(self._subject(id), 0)
+        pieces = [message.data async for some in read for message in some]
         return b"".join(pieces) if len(pieces) == int(count) else None
 
     async def drop(self, name: str) -> None:

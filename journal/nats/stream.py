@@ -16,7 +16,7 @@ from nats.aio.msg import Msg
 from journal.backend import Moved, Unclear, Unreachable
 from journal.nats.connection import Connection
 from journal.nats.layout import EXPECTED
-from journal.nats.link import NoAnswer
+from journal.nats.link import NoAnswer, read_headers
 
 _TOGETHER: Final = 1000
 _TOGETHER_BYTES: Final = 8 * 1024 * 1024
@@ -148,7 +148,7 @@ class Stream:
         got = await self.connection.ask(self._get, _encode(which), _read_got)
         if got is None:
             return None
-        headers = _headers(binascii.a2b_base64(got.hdrs)) if got.hdrs else _NO_HEADERS
+        headers = read_headers(binascii.a2b_base64(got.hdrs)) if got.hdrs else _NO_HEADERS
         return Message(got.seq, got.subject, headers, binascii.a2b_base64(got.data))
 
     async def info(self, **about: object) -> dict[str, Any]:
@@ -170,44 +170,38 @@ class Stream:
 
     # Reading: from anybody, and what is missing from the leader
 
-    async def read(self, subject: str, after: int) -> AsyncIterator[Message]:
-        """The messages behind a place, in order, up to this moment. Raises Unreachable."""
+    async def read(self, subject: str, after: int) -> AsyncIterator[list[Message]]:
+        """The messages behind a place, in order, up to this moment, some at a time. Raises Unreachable."""
         # Whoever looks again and again finds one message or none: then the leader alone is asked.
         alone, is_far_behind = 0, after == 0
         while True:
-            if is_far_behind:
-                async for message in self._read_directly(subject, after):
-                    after = message.place
-                    yield message
+            while is_far_behind:
+                found, is_far_behind = await self._get_many(subject, after)
+                if found:
+                    yield found
+                    after = found[-1].place
             one = await self.next(subject, after)
             if one is None:
                 return
+            yield [one]
             after = one.place
             alone += 1
             is_far_behind = alone > 1
-            yield one
 
-    async def _read_directly(self, subject: str, after: int) -> AsyncIterator[Message]:
-        while True:
-            which = {
-                "next_by_subj": subject,
-                "seq": after + 1,
-                "batch": _TOGETHER,
-                "max_bytes": _TOGETHER_BYTES,
-            }
-            parts, end = await self.connection.ask_for_all(self._direct, _encode(which))
-            before = "0"
-            for part in parts:
-                headers = part.headers
-                # Each names the one that was sent before it: what got lost on its way is asked for again.
-                if headers is None or headers["Nats-Last-Sequence"] != before:
-                    break
-                before = headers["Nats-Sequence"]
-                after = int(before)
-                yield Message(after, headers["Nats-Subject"], headers, part.data)
-            else:
-                if not parts or end.get("Nats-Num-Pending") == "0":
-                    return
+    async def _get_many(self, subject: str, after: int) -> tuple[list[Message], bool]:
+        """The next messages that some server has, and whether it has more."""
+        which = {"next_by_subj": subject, "seq": after + 1, "batch": _TOGETHER, "max_bytes": _TOGETHER_BYTES}
+        parts, end = await self.connection.ask_for_all(self._direct, _encode(which))
+        found: list[Message] = []
+        before = "0"
+        for part in parts:
+            headers = part.headers
+            # Each names the one that was sent before it: what got lost on its way is asked for again.
+            if headers is None or headers["Nats-Last-Sequence"] != before:
+                return found, True
+            before = headers["Nats-Sequence"]
+            found.append(Message(int(before), headers["Nats-Subject"], headers, part.data))
+        return found, bool(parts) and end.get("Nats-Num-Pending") != "0"
 
 
 async def ask_api(connection: Connection, what: str, **body: object) -> dict[str, Any]:
@@ -248,8 +242,3 @@ def _read_json(message: Msg) -> Any:
         return msgspec.json.decode(message.data)
     except msgspec.MsgspecError:
         raise NoAnswer("nobody answers for JetStream") from None
-
-
-def _headers(raw: bytes) -> dict[str, str]:
-    lines = raw.decode("utf-8", "replace").split("\r\n")[1:]
-    return {key: value.strip() for key, colon, value in (line.partition(":") for line in lines) if colon}
