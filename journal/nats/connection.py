@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextvars import ContextVar
 from typing import Any, Final, TypeVar
 
 from nats.aio.msg import Msg
@@ -21,6 +22,10 @@ _FIRST_PAUSE_SECONDS: Final = 0.02
 _LONGEST_PAUSE_SECONDS: Final = 1.0
 # So often somebody looks whether the connection is still there, for those who only listen.
 _LOOKS_EVERY_SECONDS: Final = 0.25
+
+
+# Of a call that asks several things
+_until: ContextVar[float | None] = ContextVar("until", default=None)
 
 
 class Connection:
@@ -42,7 +47,7 @@ class Connection:
     async def open(self) -> None:
         """Connect. Raises Unreachable."""
         self._is_open = True
-        await self._linked(time.monotonic() + self.timeout)
+        await self._linked(self.until())
         self._keeping = asyncio.create_task(self._keep())
 
     async def close(self) -> None:
@@ -70,9 +75,23 @@ class Connection:
 
     # Asking
 
+    def until(self) -> float:
+        """When whoever asks now gives up."""
+        until = _until.get()
+        return time.monotonic() + self.timeout if until is None else until
+
+    @contextlib.contextmanager
+    def in_time(self) -> Iterator[None]:
+        """Whatever is asked within gives up as if it were one question."""
+        token = _until.set(self.until())
+        try:
+            yield
+        finally:
+            _until.reset(token)
+
     async def ask_once(self, subject: str, payload: bytes, headers: dict[str, str]) -> Msg:
         """The answer; nothing is sent twice. Raises NoAnswer where it is in doubt, Unreachable."""
-        until = time.monotonic() + self.timeout
+        until = self.until()
         while True:
             link = await self._linked(until)
             with contextlib.suppress(NotSent):
@@ -100,12 +119,12 @@ class Connection:
 
     async def tell(self, subject: str, reply: str) -> None:
         """Send something that anybody may answer who hears it. Raises Unreachable."""
-        link = await self._linked(time.monotonic() + self.timeout)
+        link = await self._linked(self.until())
         with contextlib.suppress(Error):
             await link.client.publish(subject, b"", reply)
 
     async def _until_answered(self, attempt: Callable[[Link], Awaitable[T]]) -> T:
-        until, pause = time.monotonic() + self.timeout, _FIRST_PAUSE_SECONDS
+        until, pause = self.until(), _FIRST_PAUSE_SECONDS
         while True:
             link = await self._linked(until)
             try:
@@ -184,7 +203,7 @@ class Connection:
         while True:
             await asyncio.sleep(_LOOKS_EVERY_SECONDS)
             try:
-                await self._linked(time.monotonic() + self.timeout)
+                await self._linked(self.until())
             except Unreachable:
                 await asyncio.sleep(_LONGEST_PAUSE_SECONDS)
 
@@ -193,7 +212,7 @@ class Connection:
     async def listen(self, subject: str, heard: Heard) -> "Listening":
         """Call `heard` with what comes, over all connections. Raises Unreachable."""
         listening = Listening(self, subject, heard)
-        until = time.monotonic() + self.timeout
+        until = self.until()
         while True:
             link = await self._linked(until)
             with contextlib.suppress(NotSent):

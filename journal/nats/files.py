@@ -41,25 +41,29 @@ class NatsFiles:
 
     async def put(self, name: str, data: bytes, revision: int | None = None) -> int:
         """See Files.put. Raises Unclear where it may have been written, and nobody tells."""
+        with self._files.connection.in_time():
+            return await self._put(name, data, revision)
+
+    async def _put(self, name: str, data: bytes, revision: int | None) -> int:
         headers = {PUT: new_id()}
         if not fits(self._files, data):
             headers[PIECES] = await self._pieces.write(data, 0)
             data = b""
         try:
-            place, former = await self._put(name, data, headers, revision)
+            place, former = await self._put_message(name, data, headers, revision)
         except (Moved, Unreachable):
             await self._drop(_pieces_of(headers))
             raise
         await self._drop(former)
         return place
 
-    async def _put(
+    async def _put_message(
         self, name: str, value: bytes, headers: dict[str, str], revision: int | None
     ) -> tuple[int, set[str]]:
         """Write a file's message; its place, and the pieces that it has made void."""
         subject = self._layout.file(name)
         former: set[str] = set()
-        until, doubt = time.monotonic() + self._files.connection.timeout, None
+        until, doubt = self._files.connection.until(), None
         while True:
             try:
                 there = await self._files.last(subject)

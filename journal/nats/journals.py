@@ -78,15 +78,18 @@ class NatsJournals:
         headers = {EXPECTED: str(after)}
         if fits(self._stream, data):
             return await self._stream.add(self._layout.changes(session_id), data, headers)
-        return await self._add_in_pieces(session_id, data, headers)
+        with self._connection.in_time():
+            return await self._add_in_pieces(session_id, data, headers)
 
     async def replace(self, session_id: str, lines: Sequence[bytes], after: int) -> int:
         """See Journals.replace."""
-        return await self._put(session_id, "replace", b"".join(lines), after)
+        with self._connection.in_time():
+            return await self._put(session_id, "replace", b"".join(lines), after)
 
     async def delete(self, session_id: str, tombstones: bytes, after: int) -> int:
         """See Journals.delete."""
-        return await self._put(session_id, "delete", tombstones, after)
+        with self._connection.in_time():
+            return await self._put(session_id, "delete", tombstones, after)
 
     async def _put(self, session_id: str, kind: Kind, data: bytes, after: int) -> int:
         headers = {EXPECTED: str(after), KIND: kind, ROLLUP: "sub"}

@@ -41,7 +41,7 @@ class Pieces:
 
         Raises Unreachable. Where it fails some may be there, and nobody names them.
         """
-        until = time.monotonic() + self._stream.connection.timeout
+        until = self._stream.connection.until()
         while True:
             name = f"{new_id()}/"
             try:

@@ -88,7 +88,7 @@ class Stream:
 
     async def add(self, subject: str, data: bytes, headers: dict[str, str]) -> int:
         """Add a message; its place. Raises Moved, Unclear, Unreachable."""
-        until = time.monotonic() + self.connection.timeout
+        until = self.connection.until()
         while True:
             try:
                 return await self._add(subject, data, headers)
