@@ -159,52 +159,74 @@ async def _end_tasks() -> None:
     await asyncio.gather(*rest, return_exceptions=True)
 
 
+class _Outcome:
+    """What a call of the engine came to."""
+
+    __slots__ = ("error", "value")
+
+    def __init__(self, value: Any, error: BaseException | None) -> None:
+        self.value, self.error = value, error
+
+
 class NativeLoop:
     """The loop that runs now. `run` is how its tasks call the engine; its other threads may wait, too."""
 
     def __init__(self) -> None:
         import greenlet  # an extra: only stores on many machines need it
 
+        class Caller(greenlet.greenlet):  # type: ignore[misc]  # it has no types
+            """A greenlet that runs the engine for a task."""
+
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
-        self.current = greenlet.getcurrent
-        self._greenlet = greenlet.greenlet
-        self._callers: set[object] = set()  # the greenlets that run the engine
+        self.current: Callable[[], object] = greenlet.getcurrent
+        self._caller = Caller
+        self._idle: list[Any] = []  # to make one anew costs ten times as much
 
     async def run(self, call: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
         """What the call returns. Whatever it waits for, this task awaits."""
-        caller = self._greenlet(lambda: call(*arguments, **options))
+        caller = self._idle.pop() if self._idle else self._caller(self._serve)
         caller.gr_context = contextvars.copy_context()  # as a thread's call has it
-        self._callers.add(caller)
-        try:
-            answer = caller.switch()
-            while not caller.dead:
-                try:
-                    found = await answer
-                except BaseException as error:
-                    answer = caller.throw(error)
-                else:
-                    answer = caller.switch(found)
-            result: T = answer
-            return result
-        finally:
-            self._callers.discard(caller)
+        answer = caller.switch((call, arguments, options))
+        while answer.__class__ is not _Outcome:
+            try:
+                found = await answer
+            except BaseException as error:
+                answer = caller.throw(error)
+            else:
+                answer = caller.switch(found)
+        self._idle.append(caller)
+        result: T = answer.value
+        failure, answer.value, answer.error = answer.error, None, None
+        if failure is not None:
+            try:
+                raise failure
+            finally:
+                del failure  # its traceback knows this frame
+        return result
 
-    @property
-    def may_wait(self) -> bool:
-        """Whether the code that runs now may wait: the loop itself may not."""
-        return threading.get_ident() != self._thread or self.current() in self._callers
+    def _serve(self, job: Any) -> None:
+        """One call after the other, in a greenlet."""
+        me: Any = self.current()
+        while True:
+            call, arguments, options = job
+            try:
+                outcome = _Outcome(call(*arguments, **options), None)
+            except BaseException as error:
+                outcome = _Outcome(None, error)
+            del job, call, arguments, options
+            job = me.parent.switch(outcome)
 
     def wait(self, work: Coroutine[Any, Any, T]) -> T:
         """Let the task that this code belongs to await it; from another thread, run it in the loop."""
+        caller: Any = self.current()
+        if caller.__class__ is self._caller:
+            found: T = caller.parent.switch(work)
+            return found
         if threading.get_ident() != self._thread:
             return _wait_in_thread(work, self._loop)
-        caller = self.current()
-        if caller not in self._callers or caller.parent is None:
-            work.close()
-            raise RuntimeError("this would stop the event loop: use the `await` of an AsyncStateStore")
-        found: T = caller.parent.switch(work)
-        return found
+        work.close()
+        raise RuntimeError("this would stop the event loop: use the `await` of an AsyncStateStore")
 
     def lock(self) -> Lock:
         """One for greenlets and threads."""
@@ -240,23 +262,25 @@ class _TaskLock:
     have them all look at the same state, and then all but one be too late.
     """
 
-    __slots__ = ("_depth", "_mutex", "_native", "_owner", "_waiting")
+    __slots__ = ("_current", "_depth", "_mutex", "_native", "_owner", "_waiting")
 
     def __init__(self, native: NativeLoop) -> None:
-        self._native = native
+        self._native, self._current = native, native.current
         self._mutex = threading.Lock()  # never held while anybody waits
         self._owner: object = None
         self._depth = 0
         self._waiting: deque[Future[None]] = deque()
 
     def acquire(self, blocking: bool = True) -> bool:
-        me = self._native.current()
+        me = self._current()
+        if self._owner is me:  # nobody else makes it so, or not so
+            self._depth += 1
+            return True
         has_waited = False
         while True:
             with self._mutex:
-                if self._owner is None or self._owner is me:
-                    self._owner = me
-                    self._depth += 1
+                if self._owner is None:
+                    self._owner, self._depth = me, 1
                     return True
                 if not blocking:
                     return False
@@ -277,23 +301,21 @@ class _TaskLock:
         with self._mutex:
             if turn in self._waiting:
                 self._waiting.remove(turn)
-                return
-        self._wake()
+            elif self._owner is None:
+                self._wake()
 
     def release(self) -> None:
-        with self._mutex:
+        if self._depth > 1:
             self._depth -= 1
-            if self._depth:
-                return
+            return
+        with self._mutex:
             self._owner = None
-        self._wake()
+            self._wake()
 
     def _wake(self) -> None:
         """Let the next one try."""
-        with self._mutex:
-            turn = self._waiting.popleft() if self._waiting and self._owner is None else None
-        if turn is not None:
-            turn.set_result(None)
+        if self._waiting:
+            self._waiting.popleft().set_result(None)
 
     def __enter__(self) -> Self:
         self.acquire()

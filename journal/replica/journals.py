@@ -235,19 +235,18 @@ class ReplicatedJournals:
 
     def append(self, session_id: str, fd: int, data: bytes, end: int) -> None:
         """Write to the end of a journal, which is `end` for whoever read it. Raises as `_commit`."""
-        with self.lock_of(session_id):
-            here = os.fstat(fd)
-            if session_id in self.stale or here.st_size != end or not here.st_nlink:
-                raise Overtaken
-            if session_id in self._cut:
-                self._commit(session_id, "replace", b"".join(chunks(PLAIN, fd, 0, end)) + data)
-                self._cut.discard(session_id)
-            else:
-                self._commit(session_id, "append", data)
-            try:
-                write_whole(PLAIN, fd, data)
-            except OSError:
-                self.forget(session_id)  # it is on record, and will be fetched
+        here = os.fstat(fd)
+        if session_id in self.stale or here.st_size != end or not here.st_nlink:
+            raise Overtaken
+        if session_id in self._cut:
+            self._commit(session_id, "replace", b"".join(chunks(PLAIN, fd, 0, end)) + data)
+            self._cut.discard(session_id)
+        else:
+            self._commit(session_id, "append", data)
+        try:
+            write_whole(PLAIN, fd, data)
+        except OSError:
+            self.forget(session_id)  # it is on record, and will be fetched
 
     def replace(self, session_id: str, path: str) -> None:
         """Put a file in the place of a journal. Raises as `_commit`."""
