@@ -7,6 +7,7 @@ import json
 import os
 import time
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import nats
@@ -192,6 +193,42 @@ async def test_what_a_user_may_not_do_is_refused_with_its_subject(guarded):
             await limited.journals.append("s", [b"1\n"], 0)
         assert time.monotonic() - start < 1
         assert await everything(limited) == []
+
+
+@on_a_loop
+async def test_who_may_not_listen_is_told_so_and_others_are_not(guarded):
+    """What is asked meanwhile is answered."""
+    async with opened(guarded.url("quiet")), opened(login(guarded, "limited", "p", "quiet")) as limited:
+        appending = asyncio.gather(*(limited.journals.append(f"s{n}", [b"1\n"], 0) for n in range(20)))
+        with pytest.raises(Unreachable, match=r"may not listen to 'quiet\.live\.\*'"):
+            await limited.journals.listen(None, print)
+        assert len(set(await appending)) == 20
+
+
+@on_a_loop
+async def test_a_user_who_may_do_what_the_reference_says_can_do_everything():
+    page = (Path(__file__).parents[1] / "docs" / "reference" / "nats.md").read_text()
+    permissions = json.loads(page.split("## Permissions")[1].split("```json")[1].split("```")[0])
+    users = [{"user": "u", "password": "p", "permissions": permissions}]
+    limited = {"accounts": {"A": {"jetstream": "enabled", "users": users}}}
+    with Cluster(1, settings=limited) as cluster:
+        async with opened(login(cluster, "u", "p", "talks")) as backend:
+            heard: list[Change] = []
+            listening = [await backend.journals.listen(which, heard.append) for which in (None, "s")]
+            place = await backend.journals.append("s", [b"1\n"], 0)
+            place = await backend.journals.append("s", LARGE, place)
+            place = await backend.journals.replace("s", LARGE, place)
+            assert len(await everything(backend)) == 1
+            place = await backend.journals.delete("s", b"t\n", place)
+            assert await backend.journals.head("s") == place
+            await comes_true(lambda: len(heard) == 8)
+            for data in (b"x", b"x" * 3_000_000, b"y"):
+                await backend.files.put("documents/a/b.md", data)
+                assert (await backend.files.get("documents/a/b.md")).data == data
+            assert await backend.files.names("documents") == ["documents/a/b.md"]
+            assert await backend.files.remove("documents/a/b.md")
+            for each in listening:
+                await each.close()
 
 
 @on_a_loop
@@ -599,6 +636,31 @@ async def test_appends_go_on_when_the_leader_is_lost(store_name, how):
 
 
 # Reading, where servers know different things
+
+
+@on_a_loop
+async def test_a_server_that_does_not_know_better_is_asked_again(one_node, store_name, monkeypatch):
+    """One that led until a moment ago refuses what is right: it is written after all."""
+    async with opened(one_node.url(store_name), timeout=2) as backend:
+        first = await backend.journals.append("s", [b"1\n"], 0)
+        add, refusals = Stream._add, [3]
+
+        async def refusing(stream: Stream, *arguments: Any) -> int:
+            if refusals[0]:
+                refusals[0] -= 1
+                raise Moved("wrong last sequence")
+            return await add(stream, *arguments)
+
+        monkeypatch.setattr(Stream, "_add", refusing)
+        second = await backend.journals.append("s", [b"2\n"], first)
+        assert [change.place for change in await everything(backend, "s")] == [first, second]
+        refusals[0] = 1
+        with pytest.raises(Moved):
+            await backend.journals.append("s", [b"3\n"], first)
+        refusals[0] = 10_000
+        with pytest.raises(Unreachable, match="do not agree"):
+            await backend.journals.append("s", [b"3\n"], second)
+        assert len(await everything(backend, "s")) == 2
 
 
 @on_a_loop

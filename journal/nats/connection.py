@@ -162,8 +162,7 @@ class Connection:
         pause = _FIRST_PAUSE_SECONDS
         while True:
             refusal: Unreachable | None = None
-            # Not the same one first for everybody who lost it.
-            for server in random.sample(self._servers, len(self._servers)):
+            for server in self._in_turn():
                 try:
                     return await self._link_to(server)
                 except NotSent as error:
@@ -174,6 +173,12 @@ class Connection:
                 raise refusal
             await asyncio.sleep(pause * random.uniform(0.5, 1))
             pause = _longer(pause)
+
+    def _in_turn(self) -> list[tuple[str, int]]:
+        """Those that we were told of first: others may only be reached from where they are themselves."""
+        ours = len(self.address.servers)
+        # Not the same one first for everybody who lost it.
+        return [server for some in (self._servers[:ours], self._servers[ours:]) for server in _mixed(some)]
 
     async def _link_to(self, server: tuple[str, int]) -> Link:
         link = await connect(self.address, server, self._tls_name(server))
@@ -226,12 +231,21 @@ class Listening:
     def __init__(self, connection: Connection, subject: str, heard: Heard) -> None:
         self._connection, self.subject, self.heard = connection, subject, heard
 
+    def check(self) -> None:
+        """Raise Unreachable if a server has said no to it."""
+        if self._connection._link is not None:
+            self._connection._link.check_heard(self.subject)
+
     async def close(self) -> None:
         """Hear no more."""
         subscription = self._connection._listening.pop(self, None)
         if subscription is not None:
             with contextlib.suppress(Error):  # there is no connection any more
                 await subscription.unsubscribe()
+
+
+def _mixed(servers: list[tuple[str, int]]) -> list[tuple[str, int]]:
+    return random.sample(servers, len(servers))
 
 
 def _longer(pause: float) -> float:

@@ -66,8 +66,13 @@ class NatsJournals:
                     heard(self._change(message, data))
 
         listening = await self._connection.listen(self._layout.live(session_id), hear)
-        # The leader's server is asked on the way on which it is told of the listener: now it knows.
-        await self._stream.info()
+        try:
+            # The leader's server is asked on the way on which it is told of the listener: now it knows.
+            await self._stream.info()
+            listening.check()
+        except BaseException:
+            await listening.close()
+            raise
         return listening
 
     # Writing

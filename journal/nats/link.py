@@ -70,6 +70,7 @@ class Link:
         self._inbox = f"{client.new_inbox()}."
         self._numbers = itertools.count(1)
         self._questions: dict[str, _Question] = {}
+        self._deaf_to: set[str] = set()
 
     @property
     def is_up(self) -> bool:
@@ -138,12 +139,24 @@ class Link:
             if not question.answer.done():
                 question.answer.set_exception(NoAnswer("the connection was lost"))
 
+    def check_heard(self, subject: str) -> None:
+        """Raise Unreachable if the server has said that this user may not listen to it."""
+        if subject.lower() in self._deaf_to:
+            raise _may_not("listen", subject)
+
     def _denied(self, what: str, subject: str) -> None:
-        """The server says which subject, in small letters; nobody is told by whom it was used."""
-        refusal = Unreachable(f"this user may not {what} {subject!r}: ask the administrator for it")
+        """The server says which subject, with small letters."""
+        if what == "subscription":
+            self._deaf_to.add(subject)
         for question in list(self._questions.values()):
-            if not question.answer.done() and (what == "subscribe to" or question.subject.lower() == subject):
-                question.answer.set_exception(refusal)
+            is_answered_there = what == "subscription" and subject == f"{self._inbox}*".lower()
+            is_asked_there = what == "publish" and subject == question.subject.lower()
+            if (is_answered_there or is_asked_there) and not question.answer.done():
+                question.answer.set_exception(_may_not("listen" if is_answered_there else "publish", subject))
+
+
+def _may_not(what: str, subject: str) -> Unreachable:
+    return Unreachable(f"this user may not {what} to {subject!r}: ask the administrator for it")
 
 
 class _NotEncryptedError(Error):
@@ -188,7 +201,7 @@ async def connect(address: Address, server: tuple[str, int], tls_name: str | Non
         if not isinstance(error, Error | OSError):  # whoever listens made it
             link.loop.call_exception_handler({"message": "a listener failed", "exception": error})
         if denied := _DENIED.search(str(error).lower()):
-            link._denied("publish to" if denied[1] == "publish" else "subscribe to", denied[2].strip("'"))
+            link._denied(denied[1], denied[2].strip("'"))
 
     async def on_closed() -> None:
         link._lost()
