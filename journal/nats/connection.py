@@ -23,7 +23,6 @@ _LONGEST_PAUSE_SECONDS: Final = 1.0
 # So often somebody looks whether the connection is still there, for those who only listen.
 _LOOKS_EVERY_SECONDS: Final = 0.25
 
-
 # Of a call that asks several things
 _until: ContextVar[float | None] = ContextVar("until", default=None)
 
@@ -40,7 +39,7 @@ class Connection:
         self._link: Link | None = None
         self._linking: asyncio.Task[Link] | None = None
         self._keeping: asyncio.Task[None] | None = None
-        self._listening: dict[Listening, Subscription] = {}
+        self._listening: set[Listening] = set()
         self._is_open = False
         self._problem = ""
 
@@ -183,8 +182,8 @@ class Connection:
     async def _link_to(self, server: tuple[str, int]) -> Link:
         link = await connect(self.address, server, self._tls_name(server))
         try:
-            for listening in self._listening:
-                self._listening[listening] = await link.listen(listening.subject, listening.heard)
+            for listening in list(self._listening):
+                await listening.go_on(link)
         except BaseException:
             await link.close()
             raise
@@ -217,31 +216,44 @@ class Connection:
     async def listen(self, subject: str, heard: Heard) -> "Listening":
         """Call `heard` with what comes, over all connections. Raises Unreachable."""
         listening = Listening(self, subject, heard)
+        self._listening.add(listening)
         until = self.until()
-        while True:
-            link = await self._linked(until)
-            with contextlib.suppress(NotSent):
-                self._listening[listening] = await link.listen(subject, heard)
-                return listening
+        try:
+            while True:
+                link = await self._linked(until)
+                with contextlib.suppress(NotSent):
+                    await listening.go_on(link)
+                    return listening
+        except BaseException:
+            await listening.close()
+            raise
 
 
 class Listening:
     """A subscription that outlives a connection. Made by `Connection.listen`."""
 
     def __init__(self, connection: Connection, subject: str, heard: Heard) -> None:
-        self._connection, self.subject, self.heard = connection, subject, heard
+        self._connection, self._subject, self._heard = connection, subject, heard
+        self._link: Link | None = None
+        self._subscription: Subscription | None = None
+
+    async def go_on(self, link: Link) -> None:
+        """Listen over this connection. Raises NotSent."""
+        if link is not self._link and self in self._connection._listening:
+            self._subscription = await link.listen(self._subject, self._heard)
+            self._link = link
 
     def check(self) -> None:
         """Raise Unreachable if a server has said no to it."""
-        if self._connection._link is not None:
-            self._connection._link.check_heard(self.subject)
+        if self._link is not None:
+            self._link.check_heard(self._subject)
 
     async def close(self) -> None:
         """Hear no more."""
-        subscription = self._connection._listening.pop(self, None)
-        if subscription is not None:
+        self._connection._listening.discard(self)
+        if self._subscription is not None:
             with contextlib.suppress(Error):  # there is no connection any more
-                await subscription.unsubscribe()
+                await self._subscription.unsubscribe()
 
 
 def _mixed(servers: list[tuple[str, int]]) -> list[tuple[str, int]]:

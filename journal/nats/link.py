@@ -7,6 +7,7 @@ is for the caller to say.
 import asyncio
 import contextlib
 import itertools
+import os
 import re
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
@@ -264,17 +265,17 @@ def _check_seed(where: str, seed: str) -> None:
 def _refusal(server: tuple[str, int], error: Exception) -> Exception:
     """What a failure to connect means: a refusal, or that nobody is there now."""
     where, text = host_and_port(*server), str(error).removeprefix("nats: ").strip("'\" ")
+    if isinstance(error, TimeoutError):
+        return NotSent(f"{where}: no answer")
     if isinstance(error, _NotEncryptedError):
         return Unreachable(f"{where} {text}")
     if isinstance(error, ssl.SSLCertVerificationError):
         advice = "name the authority's certificate with tls_ca, and the server by a name that is in its own"
         return Unreachable(f"the certificate of {where} is not trusted, {error.verify_message}: {advice}")
     if "authorization" in text.lower() or "authentication" in text.lower():
-        return Unreachable(
-            f"{where} does not let this user in: check user and password, token or credentials"
-        )
+        return Unreachable(f"{where} does not let this user in: check the password, token or credentials")
     if isinstance(error, ssl.SSLError):
-        return Unreachable(
-            f"{where} and this machine cannot agree on TLS, {error.reason}: check tls_cert, tls_key"
-        )
+        return Unreachable(f"{where} does not agree to this TLS, {error.reason}: check tls_cert, tls_key")
+    if isinstance(error, OSError) and error.errno:
+        text = os.strerror(error.errno)
     return NotSent(f"{where}: {text or type(error).__name__}")

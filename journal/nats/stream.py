@@ -29,6 +29,7 @@ _MOVED = (10071, 10164, 10201)  # another message is the last one
 # No room, too large, sealed, too few servers, no JetStream in this account: nothing was written
 _REFUSED = (10002, 10023, 10028, 10039, 10047, 10054, 10074, 10109)
 _STORE_FAILED = 10077  # no room, if it says that a maximum is exceeded
+_PASSING = (429, 500, 503)  # as in HTTP: busy, failed, not there now
 
 
 class Message(NamedTuple):
@@ -118,7 +119,7 @@ class Stream:
         if error.err_code in _MOVED:
             return Moved(error.description)
         is_full = error.err_code == _STORE_FAILED and "maximum" in error.description
-        if is_full or error.err_code in _REFUSED or error.code not in (500, 503):
+        if is_full or error.err_code in _REFUSED or error.code not in _PASSING:
             return Unreachable(
                 f"the stream {self.name} takes nothing more, {error.description}: make room in it"
             )
@@ -222,7 +223,7 @@ def _check(error: _Error) -> None:
     """Return if the server says that something is not there, else raise NoAnswer or Unreachable."""
     if error.err_code in _NOT_FOUND:
         return
-    if error.code in (500, 503) and error.err_code not in _REFUSED:
+    if error.code in _PASSING and error.err_code not in _REFUSED:
         raise NoAnswer(error.description)
     raise Refused(error.err_code, error.description)
 
