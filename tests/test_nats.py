@@ -19,7 +19,7 @@ from nats.aio.client import Client
 from journal.backend import Change, Moved, Promise, Unclear, Unreachable
 from journal.nats import NatsBackend
 from journal.nats.address import parse
-from journal.nats.layout import AFTER, EXPECTED, PIECES, Layout
+from journal.nats.layout import AFTER, EXPECTED, HEADER_BYTES, PIECES, Layout
 from journal.nats.link import _Client, read_headers
 from journal.nats.stream import Stream
 from tests.nats_credentials import operated
@@ -757,6 +757,23 @@ async def test_pieces_of_changes_that_count_stay(one_node, store_name):
             ("replace", b"".join(LARGE))
         ]
         assert [change.data for change in await everything(backend, "t", 0)] == [b"".join(LARGE)]
+
+
+@on_a_loop
+async def test_a_server_may_take_only_small_messages(store_name):
+    """What just fits is a message, what just does not is in pieces; both are read as they were written."""
+    size = 16384
+    with Cluster(1, settings={"max_payload": size}) as cluster:
+        async with opened(cluster.url(store_name)) as backend:
+            place, expected = 0, []
+            for length in (size - HEADER_BYTES, size - HEADER_BYTES + 1, size + 1, 20 * size):
+                data = b"x" * (length - 1) + b"\n"
+                expected.append(data)
+                place = await backend.journals.append("s", [data], place)
+                await backend.files.put("documents/a/b.md", data)
+                assert (await backend.files.get("documents/a/b.md")).data == data
+            assert [change.data for change in await everything(backend, "s")] == expected
+            assert len(await pieces_of(backend)) == 3
 
 
 @on_a_loop
