@@ -36,7 +36,6 @@ class Payloads:
         async with self._under_way.setdefault(digest, asyncio.Lock()):
             if digest in self._there:
                 return
-            self._there.add(digest)
             found = await self._source.get(_name(digest))
             if found is None:
                 self._tell(digest, "the attachment is not in the source; what refers to it was copied")
@@ -46,6 +45,7 @@ class Payloads:
                 await self._target.put(_name(digest), found.data)
                 self._copied.attachments += 1
                 self._written.append(digest)
+            self._there.add(digest)  # only now: others wait for it
         self._under_way.pop(digest, None)
 
     async def rest(self) -> None:

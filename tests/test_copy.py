@@ -16,6 +16,8 @@ from journal.copying import copy
 from journal.export import export_json
 from journal.folder import FolderBackend
 from journal.memory import MemoryBackend
+from journal.rechain import without_content
+from journal.references import references_in
 from projections import CustomEvent, MetadataSet
 
 
@@ -200,6 +202,7 @@ def test_sessions_may_come_mixed_and_in_pieces(
 ) -> None:
     """However much is read before it is written; and again, when half of it is there."""
     monkeypatch.setattr("journal.copying._WINDOW_BYTES", window)
+    monkeypatch.setattr("journal.copying_session._MOST_BYTES", window)
     memory = Shuffled()
     copied(folder, memory)
     plain = memory.journals.read
@@ -397,7 +400,7 @@ def test_what_was_erased_since_goes_there_too(
         assert b"the secret" not in b"".join(each.data for each in memory.journals._changes.values())
         copied(memory, there)
     assert files_of(there) == files_of(folder)
-    assert [str(path) for path in there.rglob("*") if path.is_file() and b"secret" in path.read_bytes()] == []
+    assert [str(path) for path in there.rglob("*") if path.is_file() and b"ecret" in path.read_bytes()] == []
 
 
 def test_bytes_in_quarantine_go_with_an_erasure(full: StateStore, folder: Path, there: Path) -> None:
@@ -448,8 +451,161 @@ def test_an_erasure_does_not_undo_what_was_written_there(full: StateStore, folde
         full.erase("s2", [2], reason="asked for")
         found = copied(folder, there)
 
-    assert [each.name for each in found.conflicts] == ["s2"]
+    assert [(each.name, each.reason) for each in found.conflicts] == [
+        ("s2", "it is there with another history, from record 4 on")
+    ]
     assert (there / "sessions" / "s2.jsonl").read_bytes() == theirs
+
+
+def test_an_erasure_that_nothing_tells_of_undoes_nothing_either(store: StateStore, folder: Path) -> None:
+    """A record without content, and there the same one with it, and more behind."""
+    talk(store, "s", "one")
+    source, target = MemoryBackend("source"), MemoryBackend("target")
+    copied(folder, source)
+    talk(store, "s", "two")
+    copied(folder, target)
+    first, second = source.journals._of["s"][0].data.splitlines()
+    erased = without_content(second, "user_message_added")
+    change = Change("s", 1, 0, "append", b"%b\n%b\n" % (first, erased))
+    source.journals._of["s"], source.journals._changes = [change], {1: change}
+    found = copied(source, target)
+
+    assert [(each.name, each.reason) for each in found.conflicts] == [
+        ("s", "content was erased in the source, and there it went on; erase it there, too")
+    ]
+    assert b'"two"' in b"".join(each.data for each in target.journals._of["s"])
+
+
+class Told(MemoryBackend):
+    """A store of which all is told at once as it was at some times: what a reader sees who is slow."""
+
+    def __init__(self, *times: dict[int, Change]) -> None:
+        super().__init__()
+        self.times = times
+        plain = self.journals.read
+        self.journals.read = lambda each, after: plain(each, after) if each else self._told()  # type: ignore
+
+    async def _told(self) -> AsyncIterator[Change]:
+        for time in self.times:
+            for change in time.values():
+                yield change
+
+
+@pytest.mark.parametrize("window", [1, 10**9])
+@pytest.mark.parametrize("is_there", [False, True])
+def test_what_is_erased_while_it_is_copied_is_erased_there(
+    full: StateStore,
+    folder: Path,
+    there: Path,
+    window: int,
+    is_there: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The source's journal is replaced between two looks: what was written is compared again."""
+    monkeypatch.setattr("journal.copying._WINDOW_BYTES", window)
+    source = MemoryBackend()
+    copied(folder, source)
+    if is_there:
+        copied(folder, there)
+    before = dict(source.journals._changes)
+    full.erase("s9", [3], reason="asked for")
+    copied(folder, source)
+    replaced = {place: each for place, each in source.journals._changes.items() if each.session_id == "s9"}
+    slow = Told(before, replaced)
+    slow.journals._of, slow.files = source.journals._of, source.files
+    found = copied(slow, there)
+
+    assert found.ok
+    assert files_of(there) == files_of(folder)
+
+
+def test_what_is_deleted_while_it_is_rewritten_is_left_for_the_next_copy(
+    full: StateStore, folder: Path, there: Path
+) -> None:
+    copied(folder, there)
+    full.erase("s9", [3], reason="asked for")
+    source = MemoryBackend()
+    copied(folder, source)
+    theirs = (there / "sessions" / "s9.jsonl").read_bytes()
+    slow = Told(dict(source.journals._changes))
+    slow.files = source.files
+    found = copied(slow, there)
+
+    assert [(each.name, each.reason) for each in found.conflicts] == [
+        ("s9", "it changed in the source meanwhile; copy again")
+    ]
+    assert (there / "sessions" / "s9.jsonl").read_bytes() == theirs
+
+
+def test_what_somebody_writes_there_is_not_replaced(full: StateStore, folder: Path) -> None:
+    """Between the look at it and the replacement."""
+    target = MemoryBackend()
+    copied(folder, target)
+    full.erase("s9", [3], reason="asked for")
+    replace = target.journals.replace
+
+    async def second(session_id: str, lines: list[bytes], after: int) -> int:
+        await target.journals.append(session_id, [b"theirs\n"], after)
+        return await replace(session_id, lines, after)
+
+    target.journals.replace = second  # type: ignore[method-assign]
+    found = copied(folder, target)
+
+    assert [(each.name, each.reason) for each in found.conflicts] == [
+        ("s9", "it changed there meanwhile; copy again")
+    ]
+    assert target.journals._of["s9"][-1].data == b"theirs\n"
+
+
+def test_a_replacement_without_an_answer_is_looked_for(full: StateStore, folder: Path, there: Path) -> None:
+    """It was made, and made once."""
+    target = MemoryBackend()
+    copied(folder, target)
+    full.erase("s9", [3], reason="asked for")
+    replace, calls = target.journals.replace, []
+
+    async def silent(*arguments: Any) -> int:
+        calls.append(arguments)
+        place = await replace(*arguments)
+        raise Unclear(str(place))
+
+    target.journals.replace = silent  # type: ignore[method-assign]
+    found = copied(folder, target)
+    copied(target, there)
+
+    assert (found.rewritten, found.ok, len(calls)) == (1, True, 2)
+    assert files_of(there) == files_of(folder)
+
+
+def test_deletions_of_both_sides_stay(store: StateStore, folder: Path, there: Path) -> None:
+    """Those that the source has are added to those that are there."""
+    with StateStore(there, durability="os") as other:
+        for each, why in ((other, "theirs"), (store, "ours")):
+            talk(each, "s", "hello")
+            each.delete_session("s", why=why)
+        memory = MemoryBackend()
+        copied(there, memory)
+        found = [copied(folder, target) for target in (there, memory, there)]
+
+        assert [each.why for each in other.tombstones()] == ["theirs", "ours"]
+    assert [each.tombstones for each in found] == [1, 1, 0]
+    assert [data.count(b'"why"') for data in (memory.journals._of["s"][-1].data,)] == [2]
+
+
+def test_an_attachment_is_there_before_what_refers_to_it(full: StateStore, folder: Path) -> None:
+    """Whoever reads there meanwhile finds it."""
+    target = MemoryBackend()
+    add, missing = target.journals._add, []
+
+    def add_later(session_id: str, kind: str, data: bytes, after: int) -> int:
+        there = {name.rpartition("/")[2] for name in target.files._files}
+        missing.extend(digest for digest in references_in(data) if digest not in there)
+        return add(session_id, kind, data, after)
+
+    target.journals._add = add_later  # type: ignore[method-assign]
+    copied(folder, target)
+
+    assert missing == []
 
 
 def test_what_was_deleted_since_is_told(full: StateStore, folder: Path, there: Path) -> None:

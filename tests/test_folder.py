@@ -221,6 +221,7 @@ def test_a_store_that_is_open_sees_what_is_written(store, folder, backend, other
         assert [each.id for each in there.list_sessions()] == ["first"]
         place = bring(backend, other)
         loaded = there.load_session("s")
+        assert {each.id for each in there.list_sessions()} == {"first", "s"}
         talk(store, "s", "two")
         news = changes_of(backend, "s", changes_of(backend, "s")[1].place)
         run(other.journals.append("s", [change.data for change in news], place))
@@ -324,6 +325,26 @@ def test_a_disk_that_refuses_leaves_the_journal_as_it_was(store, folder, backend
     assert path.read_bytes() == first.data
 
 
+def test_nothing_stands_behind_what_may_be_lost(store, folder, backend, monkeypatch):
+    """What others wrote and did not sync is on disk before more is written; then that is."""
+    talk(store, "s", "one", "two")
+    *before, last = changes_of(backend, "s")
+    path = folder / "sessions" / "s.jsonl"
+    path.write_bytes(b"".join(change.data for change in before))
+    seen: list[str] = []
+    for name in ("sync", "write"):
+
+        def noted(fd: int, *data: bytes, name: str = name) -> int:
+            if Path(f"/proc/self/fd/{fd}").resolve() == path:
+                seen.append(name)
+            return getattr(Disk, name)(fd, *data)
+
+        monkeypatch.setattr(backend._disk, name, noted)
+    run(backend.journals.append("s", [last.data], before[-1].place))
+
+    assert seen == ["sync", "write", "sync"]
+
+
 def test_a_replacement_takes_what_was_derived_with_it(store, folder, backend, other):
     """The journal is another one for whoever reads it; the snapshot may hold what is no longer there."""
     talk(store, "s", "one", "two")
@@ -356,6 +377,8 @@ def test_a_deletion_leaves_the_tombstones_that_are_given(store, backend, other):
     with pytest.raises(Moved):
         run(other.journals.append("s", [rest[0].data], 0))
     run(other.journals.append("s", [change.data for change in rest], place))
+    with StateStore(other.name) as there:
+        there.compact()  # alone, a snapshot would be another program's session
     head = run(other.journals.head("s"))
     assert run(other.journals.delete("s", deleted.data, head)) > head
 
