@@ -19,7 +19,7 @@ from nats.aio.client import Client
 from journal.backend import Change, Moved, Promise, Unclear, Unreachable
 from journal.nats import NatsBackend
 from journal.nats.address import parse
-from journal.nats.layout import AFTER, EXPECTED, HEADER_BYTES, PIECES, Layout
+from journal.nats.layout import AFTER, EXPECTED, HEADER_BYTES, KIND, PIECES, Layout
 from journal.nats.link import _Client, read_headers
 from journal.nats.stream import Stream
 from tests.nats_credentials import operated
@@ -702,6 +702,25 @@ async def test_a_message_that_is_lost_on_its_way_is_asked_for_again(one_node, st
         monkeypatch.setattr(connection, "ask_for_all", lossy)
         assert [change.data for change in await everything(backend, "s")] == [b"%d\n" % n for n in range(30)]
         assert not lose
+
+
+@pytest.mark.parametrize("kind", ["replace", "delete"])
+@on_a_loop
+async def test_what_a_crash_kept_of_an_erased_journal_goes_when_it_is_read(one_node, store_name, kind):
+    """A server wrote a change that makes the others void, and crashed before it removed them."""
+    async with opened(one_node.url(store_name)) as backend:
+        other, place = await backend.journals.append("t", [b"1\n"], 0), 0
+        for number in range(3):
+            place = await backend.journals.append("s", [b"secret %d\n" % number], place)
+        subject = backend._layout.changes("s")
+        void = await backend.journals._stream.add(subject, b"x\n", {EXPECTED: str(place), KIND: kind})
+        last = await backend.journals.append("s", [b"y\n"], void)
+        found = await everything(backend, "s", place)
+
+        assert [(each.place, each.kind) for each in found] == [(void, kind), (last, "append")]
+        assert await everything(backend) == [Change("t", other, 0, "append", b"1\n"), *found]
+        for after in (0, place, void):
+            assert await everything(backend, "s", after) == [each for each in found if each.place > after]
 
 
 # Pieces of large changes

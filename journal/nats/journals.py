@@ -29,8 +29,12 @@ class NatsJournals:
 
     async def read(self, session_id: str | None, after: int) -> AsyncIterator[Change]:
         """See Journals.read."""
+        before = after
         async for messages in self._stream.read(self._layout.changes(session_id), after):
             for message in messages:
+                if KIND in message.headers and before and session_id is not None:
+                    await self._forget(message)
+                before = message.place
                 if PIECES not in message.headers:
                     yield self._change(message, message.data)
                 elif (data := await self._data(message)) is not None:
@@ -40,6 +44,13 @@ class NatsJournals:
         place, subject, headers, _ = message
         kind: Kind = headers.get(KIND, "append")  # type: ignore[assignment]
         return Change(self._layout.session_of(subject), place, int(headers.get(EXPECTED, 0)), kind, data)
+
+    async def _forget(self, message: Message) -> None:
+        """Remove what a change made void, which a server that crashed then may have kept."""
+        with contextlib.suppress(Unreachable):
+            first = await self._stream.next(message.subject, 0)
+            if first is not None and first.place < message.place:
+                await self._stream.purge(message.subject, before=message.place)
 
     async def _data(self, message: Message) -> bytes | None:
         """What is in the pieces that a message names; None where the change is void by now."""

@@ -131,9 +131,10 @@ class Stream:
             await ask_api(self.connection, f"STREAM.MSG.DELETE.{self.name}", seq=place, no_erase=True)
         ) != {}
 
-    async def purge(self, subject: str) -> None:
-        """Remove all messages of a subject. Raises Unreachable."""
-        await ask_api(self.connection, f"STREAM.PURGE.{self.name}", filter=subject)
+    async def purge(self, subject: str, before: int | None = None) -> None:
+        """Remove all messages of a subject, or those before a place. Raises Unreachable."""
+        rest = {} if before is None else {"seq": before}
+        await ask_api(self.connection, f"STREAM.PURGE.{self.name}", filter=subject, **rest)
 
     # Reading: from the leader
 
