@@ -5,6 +5,7 @@ expects, reads the answer's, and counts what it is given.
 """
 
 import asyncio
+import contextlib
 import json
 import time
 from collections import defaultdict
@@ -67,18 +68,27 @@ class Bare:
 
     async def heard_after(self, subject: str, payload: bytes, times: int) -> list[float]:
         """How long it takes, time after time, until the other connection has what is published."""
-        loop, heard = asyncio.get_running_loop(), asyncio.Queue[float]()
+        heard = asyncio.Queue[tuple[int, float]]()
 
-        async def hear(_: Msg) -> None:
-            heard.put_nowait(loop.time())
+        async def hear(message: Msg) -> None:
+            assert message.headers is not None
+            heard.put_nowait((int(message.headers["Nats-Sequence"]), time.perf_counter()))
+
+        async def publish_and_hear(seconds: float) -> float:
+            start = time.perf_counter()
+            await self.append(subject, payload)
+            async with asyncio.timeout(seconds):
+                while (found := await heard.get())[0] != self._last[subject]:
+                    pass
+            return found[1] - start
 
         listening = await self.other.subscribe(f"{NAME}.live.{subject}", cb=hear)
-        await self.other.flush()
-        taken = []
-        for _ in range(times):
-            start = loop.time()
-            await self.append(subject, payload)
-            taken.append(await heard.get() - start)
+        # Servers tell each other who listens when they come to it: until then it is lost.
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await publish_and_hear(0.2)
+                break
+        taken = [await publish_and_hear(_TIMEOUT_SECONDS) for _ in range(times)]
         await listening.unsubscribe()
         return taken
 

@@ -28,6 +28,8 @@ BLOCKS = 30
 TOGETHER: Final = 64
 TOGETHER_APPENDS = 20
 ROUNDS = 5
+# A follower that hears nothing for so long hangs.
+HEARD_WITHIN_SECONDS: Final = 30.0
 # So much of what a bare client reaches.
 TARGET: Final = 0.8
 
@@ -280,7 +282,7 @@ class _Hearing:
         await _begin(self.writer, "heard")
         self._version = 1
         self._following = asyncio.create_task(self._follow())
-        await self._heard.get()  # the first record: it has caught up
+        await self._next()  # the first record: it has caught up
 
     async def _follow(self) -> None:
         async for _ in self.reader.follow("heard"):
@@ -291,7 +293,10 @@ class _Hearing:
         start = asyncio.get_running_loop().time()
         events = [UserMessageAdded(content=TEXT)]
         self._version = await self.writer.append("heard", events, expected_version=self._version)
-        return await self._heard.get() - start
+        return await self._next() - start
+
+    async def _next(self) -> float:
+        return await asyncio.wait_for(self._heard.get(), HEARD_WITHIN_SECONDS)
 
     async def end(self) -> None:
         """Follow no longer."""

@@ -8,6 +8,8 @@ writing goes on. See outages.py for what happens to the servers.
 
 import itertools
 import time
+from bisect import bisect
+from collections.abc import Iterator
 from typing import Final
 
 from cluster import Cluster
@@ -56,6 +58,7 @@ class _Chaos:
         self.writers: list[Member] = []
         self.followers: dict[str | None, Member] = {}
         self.given: dict[str | None, list[Given]] = {each: [] for each in FOLLOWED}
+        self.ends_ns: list[int] = []  # of outages after which writing went on before the next one
         self.times: list[Timed] = []
         self.unheard: list[Unheard] = []
 
@@ -72,6 +75,7 @@ class _Chaos:
             outage = self.outages.happen()
             self.campaign.figures[f"times: {outage}"] += 1
             if self.campaign.random.random() >= AT_A_LOSS:
+                self.ends_ns.append(time.monotonic_ns())
                 at_most = max(APPENDS_BETWEEN, (self.campaign.count or 0) // 100)
                 self._await_appends(self.campaign.random.randint(1, at_most), outage)
         self.cluster.wait_until_ready(RECOVERS_WITHIN_SECONDS)
@@ -189,7 +193,17 @@ class _Chaos:
         waits += [(each.began_ns, each.ended_ns) for each in self.unheard]
         figures["longest wait of a writer, ms"] = max((end - begin for begin, end in waits), default=0) // MS
         stalls = [self.outages.stall_ns(*wait) for wait in waits]
-        figures["longest stall while two servers were at work, ms"] = max(stalls, default=0) // MS
+        figures["… not counting when two servers were away, ms"] = max(stalls, default=0) // MS
+        figures["longest from an outage's end to the next append, ms"] = (
+            max(self._recoveries(), default=0) // MS
+        )
+
+    def _recoveries(self) -> Iterator[int]:
+        """How long it took, after each outage that was the last for a while, until writing went on."""
+        ended = sorted(each.ended_ns for each in self.times)
+        for end in self.ends_ns:
+            if (next_one := bisect(ended, end)) < len(ended):
+                yield ended[next_one] - end
 
     def _breach(self, what: str) -> None:
         self.campaign.breach(f"seed {self.campaign.seed}: {what}")
