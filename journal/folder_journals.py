@@ -337,7 +337,8 @@ def _put(log: Log, data: bytes) -> None:
     """Write lines to the end of a journal, all or none, on disk when this returns. Raises DurabilityError."""
     assert log.fd is not None
     offset = log.offset
-    log.sync(anyway=True)  # behind what may be lost nothing may stand
+    if offset:
+        log.sync(anyway=True)  # behind what may be lost nothing may stand
     try:
         disks.write_whole(log.disk, log.fd, data)
     except OSError as error:

@@ -46,7 +46,7 @@ def test_a_copy_says_what_it_wrote(talks: Path, tmp_path: Path) -> None:
         "2 sessions copied\nwrote 4 records, 1 deletion, 1 document, 1 attachment\n",
     )
     assert first.stderr == f"{talks} to {there}: all of it\n"
-    assert (again.exit_code, again.stdout) == (0, "2 as they were\n")
+    assert (again.exit_code, again.stdout) == (0, "2 unchanged\n")
 
 
 def test_there_and_back_over_urls(talks: Path, tmp_path: Path, memory: str) -> None:
@@ -55,7 +55,7 @@ def test_there_and_back_over_urls(talks: Path, tmp_path: Path, memory: str) -> N
     results = [copy(f"file://{talks}", memory), copy(memory, back), copy(back, talks)]
 
     assert [result.exit_code for result in results] == [0, 0, 0]
-    assert results[2].stdout == "2 as they were\n"
+    assert results[2].stdout == "2 unchanged\n"
     for name in ("sessions/a.jsonl", "sessions/b.jsonl", "notes/n.md", ".journal/tombstones.jsonl"):
         assert (back / name).read_bytes() == (talks / name).read_bytes()
 

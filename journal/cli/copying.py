@@ -71,8 +71,8 @@ def _print(call: Call, copied: "Copied", source: str, target: str, *, asked: str
         f"{_count(copied.created, 'session')} copied" if copied.created else "",
         f"{copied.continued:,} continued" if copied.continued else "",
         f"{copied.rewritten:,} rewritten, where content was erased" if copied.rewritten else "",
-        f"{copied.same:,} as they were" if copied.same else "",
-        f"{copied.ahead:,} that went on there" if copied.ahead else "",
+        f"{copied.same:,} unchanged" if copied.same else "",
+        f"{copied.ahead:,} ahead: they went on there" if copied.ahead else "",
     ]
     out.line(", ".join(filter(None, lines)) or "no session copied")
     more = [
