@@ -5,10 +5,12 @@ import re
 from hashlib import sha256
 from typing import Final
 
-from journal.backend import Files, Moved
+from journal.backend import Files, Moved, Unclear
 from journal.copied import Copied, Left
 from journal.folder_files import ATTACHMENTS, DOCUMENTS, QUARANTINE
 
+# How often an answer may fail to come.
+_MOST_TRIES: Final = 8
 # What stores share of a long session, so that nobody need fetch all of it.
 SNAPSHOTS: Final = "snapshots"
 # The session of which a file in quarantine is.
@@ -42,7 +44,7 @@ class Payloads:
             elif sha256(found.data).hexdigest() != digest:
                 self._tell(digest, "the attachment was altered in the source, and was not copied")
             else:
-                await self._target.put(_name(digest), found.data)
+                await _put(self._target, _name(digest), found.data, None)
                 self._copied.attachments += 1
                 self._written.append(digest)
             self._there.add(digest)  # only now: others wait for it
@@ -62,6 +64,20 @@ class Payloads:
 
     def _tell(self, digest: str, reason: str) -> None:
         self._copied.problems.append(Left(_name(digest), reason))
+
+
+async def _put(files: Files, name: str, data: bytes, revision: int | None) -> None:
+    """Put a file; where no answer comes, see whether it is there, and else again. Raises Moved, Unclear."""
+    for _ in range(_MOST_TRIES):
+        try:
+            await files.put(name, data, revision)
+            return
+        except Unclear as error:
+            unclear = error
+        there = await files.get(name)
+        if there is not None and there.data == data:
+            return
+    raise unclear
 
 
 def _name(digest: str) -> str:
@@ -102,7 +118,7 @@ class Documents:
         there = await self._target.get(name)
         try:
             if there is None:
-                await self._target.put(name, found.data, 0)
+                await _put(self._target, name, found.data, 0)
                 self._copied.documents += name.startswith(DOCUMENTS)
                 return
         except Moved:

@@ -15,7 +15,7 @@ from journal.copied import Copied
 from journal.copying import copy
 from journal.export import export_json
 from journal.folder import FolderBackend
-from journal.memory import MemoryBackend
+from journal.memory import MemoryBackend, MemoryFiles
 from journal.rechain import without_content
 from journal.references import references_in
 from projections import CustomEvent, MetadataSet
@@ -268,6 +268,22 @@ class Shaky(MemoryBackend):
             return place
 
         self.journals._add = add_some  # type: ignore[method-assign]
+        self.files = ShakyFiles()
+
+
+class ShakyFiles(MemoryFiles):
+    """As Shaky, of files."""
+
+    calls = 0
+
+    async def put(self, name: str, data: bytes, revision: int | None = None) -> int:
+        self.calls += 1
+        if self.calls % 4 == 1:
+            raise Unclear
+        found = await super().put(name, data, revision)
+        if self.calls % 4 == 3:
+            raise Unclear
+        return found
 
 
 def test_unclear_answers_double_nothing(full: StateStore, folder: Path, there: Path) -> None:
