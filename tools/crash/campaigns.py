@@ -26,7 +26,7 @@ CAMPAIGNS: dict[str, tuple[int | None, float]] = {
     "follow": (60, 30.0),
     "soak": (None, 12.0),
     "power": (20, 30.0),
-    "cluster": (None, 15.0),
+    "cluster": (None, 20.0),
     "mutate": (None, float("inf")),
 }
 # What CI makes. To take each part out of the engine and run all tests takes an hour.

@@ -34,7 +34,7 @@ FOLLOWED: Final = (None, "one")
 SILENT_FOR_SECONDS: Final = 20.0
 # From one outage to the next so many appends at most, and in a long campaign one in a hundred of all; now and
 # then none, when the servers are still at a loss.
-APPENDS_BETWEEN: Final = 100
+APPENDS_BETWEEN: Final = 50
 AT_A_LOSS: Final = 0.15
 # Servers that were started anew take some seconds to agree on who leads.
 RECOVERS_WITHIN_SECONDS: Final = 60.0
