@@ -1,15 +1,19 @@
 """Copying a store: all of it arrives, nothing that is there is lost, and the source stays as it is."""
 
 import asyncio
+import contextlib
 import json
 import random
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from journal import JournalError, StateStore
+from journal import InvalidEventError, JournalError, StateStore
 from journal.backend import Backend, Change, Moved, Unclear, Unreachable
 from journal.copied import Copied
 from journal.copying import copy
@@ -837,3 +841,50 @@ def test_both_are_closed_whatever_happens(full: StateStore, folder: Path) -> Non
         copied(FolderBackend("none", create=False), Closing("b"))
 
     assert closed == ["memory:a", "memory:b"]
+
+
+DEEDS = st.lists(
+    st.tuples(st.sampled_from(["say", "batch", "erase", "delete", "copy"]), st.sampled_from("abc")),
+    max_size=25,
+)
+
+
+@settings(max_examples=40)
+@given(DEEDS, st.booleans())
+def test_whatever_happens_between_copies_what_is_not_told_is_the_same(
+    deeds: list[tuple[str, str]], is_folder: bool
+) -> None:
+    """Told are the sessions alone that were deleted since they were copied; other deletions are noted."""
+    with tempfile.TemporaryDirectory() as base, StateStore(f"{base}/here", durability="os") as store:
+        here, there = Path(base, "here"), Path(base, "there")
+        target = FolderBackend(str(there)) if is_folder else MemoryBackend()
+        known: set[str] = set()  # what the target has, and the source has deleted since
+        taken: set[str] = set()
+        for deed, session_id in [*deeds, ("copy", "")]:
+            version = session.version if deed != "copy" and (session := store.load_session(session_id)) else 0
+            if deed == "say":
+                talk(store, session_id, "hello")
+            elif deed == "batch" and version:
+                events = [MetadataSet(key=str(each), value=each) for each in range(3)]
+                store.append(session_id, events, expected_version=version)
+            elif deed == "erase" and version > 1:
+                with contextlib.suppress(InvalidEventError):  # what says that content was erased stays
+                    store.erase(session_id, [version], reason="asked for")
+            elif deed == "delete" and store.delete_session(session_id):
+                known |= {session_id} & taken
+            elif deed == "copy" and here.exists():
+                found = copied(here, target)
+                assert {each.name for each in found.conflicts} == known
+                assert found.problems == []
+                taken |= set(store.session_ids())
+        seen = Path(base, "seen") if not is_folder else there
+        if not is_folder:
+            copied(target, seen)
+        same = [each for each in store.session_ids() if each not in known]
+        assert [(seen / f"sessions/{each}.jsonl").read_bytes() for each in same] == [
+            (here / f"sessions/{each}.jsonl").read_bytes() for each in same
+        ]
+        with StateStore(seen, durability="os") as other:
+            assert other.verify().ok
+            noted = [each for each in store.tombstones() if each.id not in known]
+            assert [each for each in other.tombstones() if each.id not in known] == noted
