@@ -168,10 +168,13 @@ def test_without_the_extra_it_is_named(talks: Path, monkeypatch: pytest.MonkeyPa
 def test_secrets_are_not_shown(talks: Path) -> None:
     """Of a URL that nobody answers at, either."""
     pytest.importorskip("nats")
-    result = run("copy", str(talks), "nats://ann:s3cret@127.0.0.1:1/journal?timeout=1")
+    url = "nats://ann:s3cret@127.0.0.1:1/journal?timeout=0.5"
+    for command in (["copy", str(talks), url], ["copy", url, "there"], ["--store", url, "ls"]):
+        result = run(*command)
 
-    assert result.returncode != 0
-    assert b"s3cret" not in result.stdout + result.stderr
+        assert result.returncode == 6
+        assert b"no answer in 0.5 s" in result.stderr
+        assert b"s3cret" not in result.stdout + result.stderr
 
 
 def test_at_a_terminal_nothing_is_left_of_the_progress(talks: Path, tmp_path: Path) -> None:

@@ -195,6 +195,8 @@ def test_what_is_shown_of_a_url_has_no_secrets(url: str, shown: str) -> None:
     [
         ("http://host", "no store is reached with 'http'"),
         ("memory:x?durability=most", "durability is 'disk' or 'os'"),
+        ("memory:x?timeout=soon", "timeout is a number of seconds, not 'soon'"),
+        ("memory:x?timeout=nan", "timeout is a number of seconds, not 'nan'"),
     ],
 )
 def test_a_url_of_nothing_is_refused(place: str, text: str) -> None:

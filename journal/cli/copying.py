@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from journal.cli.app import CONFLICT, INTEGRITY, Call, command
-from journal.cli.place import check_store_folder, folder_in, split_durability, without_secrets
+from journal.cli.place import check_store_folder, folder_in, read_url, without_secrets
 from journal.cli.progress import Progress
 from journal.cli.text import visible
 
@@ -31,7 +31,7 @@ def copy_command(call: Call, source: str, target: str, verify: bool, documents: 
     from journal.copying import copy
 
     stores = _backend(source, is_source=True), _backend(target, is_source=False)
-    asked = None if folder_in(target) else split_durability(target)[1]
+    asked = None if folder_in(target) else read_url(target).durability
     with Progress("copying") as progress:
         copied = asyncio.run(copy(*stores, progress=progress, verify=verify, documents=documents))
     if call.out.as_json:
@@ -47,13 +47,13 @@ def copy_command(call: Call, source: str, target: str, verify: bool, documents: 
 def _backend(place: str, *, is_source: bool) -> "Backend":
     from journal.connecting import backend_of
 
+    create = False if is_source else None
     folder = folder_in(place)
-    if folder is None:
-        place, _ = split_durability(place)
-    else:
-        check_store_folder(folder, create=not is_source)
+    if folder is not None:
+        return backend_of(check_store_folder(folder, create=not is_source), create=create)
+    asked = read_url(place)
     try:
-        return backend_of(place, create=False if is_source else None)
+        return backend_of(asked.url, timeout=asked.timeout, create=create)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
 

@@ -1,9 +1,10 @@
 """Which store a call works with, and opening it."""
 
 import contextlib
+import math
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import click
 
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from journal.store import StateStore
 
 ENVIRONMENT = "JOURNAL_STORE"
+# As StateStore.connect.
+_TIMEOUT_SECONDS = 30.0
 
 
 class StoreMissing(click.ClickException):
@@ -91,28 +94,45 @@ def open_store(
         with StateStore(folder, durability=durability, actor=actor) as store:
             yield store
         return
-    url, asked = split_durability(place)
-    wanted = (asked or durability) if writes or create else "os"
+    asked = read_url(place)
+    wanted = (asked.durability or durability) if writes or create else "os"
+    may_create = None if create else False
     try:
-        connected = StateStore.connect(url, durability=wanted, actor=actor, create=None if create else False)
+        connected = StateStore.connect(
+            asked.url, durability=wanted, actor=actor, timeout=asked.timeout, create=may_create
+        )
     except ValueError as error:  # the URL
         raise click.UsageError(str(error)) from None
     with connected as store:
         yield store
 
 
-def split_durability(url: str) -> "tuple[str, Literal['disk', 'os'] | None]":
-    """A URL without its `durability=os`, which is not the servers' to know; and what it says."""
+class Elsewhere(NamedTuple):
+    """A store's URL, without what is not its servers' to know; and that, where the URL says it."""
+
+    url: str
+    durability: "Literal['disk', 'os'] | None"
+    timeout: float
+
+
+def read_url(url: str) -> Elsewhere:
+    """A URL with maybe `durability=os` or `timeout=SECONDS` in it. Raises click.UsageError."""
     from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
     split = urlsplit(url)
     options = dict(parse_qsl(split.query))
-    asked = options.pop("durability", None)
-    if asked is None:
-        return url, None
-    if asked != "disk" and asked != "os":
-        raise click.UsageError(f"durability is 'disk' or 'os', not {asked!r}")
-    return urlunsplit(split._replace(query=urlencode(options))), asked
+    durability, timeout = options.pop("durability", None), options.pop("timeout", str(_TIMEOUT_SECONDS))
+    if durability not in (None, "disk", "os"):
+        raise click.UsageError(f"durability is 'disk' or 'os', not {durability!r}")
+    try:
+        seconds = float(timeout)
+        if not 0 < seconds < math.inf:
+            raise ValueError
+    except ValueError:
+        raise click.UsageError(f"timeout is a number of seconds, not {timeout!r}") from None
+    if "durability=" in split.query or "timeout=" in split.query:
+        url = urlunsplit(split._replace(query=urlencode(options)))
+    return Elsewhere(url, durability, seconds)  # type: ignore[arg-type]  # it was looked at
 
 
 def user_name() -> str | None:
