@@ -28,13 +28,15 @@ SECONDS = 60
 
 
 def on_a_loop(test: Callable[..., Any]) -> Callable[..., None]:
-    """Run a test's coroutine; one that hangs fails."""
+    """Run a test's coroutine; one that hangs fails, and one that leaves something running."""
 
     @functools.wraps(test)
     def run(*arguments: Any, **options: Any) -> None:
         async def main() -> None:
             async with asyncio.timeout(SECONDS):
                 await test(*arguments, **options)
+                while rest := asyncio.all_tasks() - {asyncio.current_task()}:
+                    await asyncio.wait(rest)
 
         asyncio.run(main())
 

@@ -65,7 +65,7 @@ class _Question:
 class Link:
     """A connection. Made by `connect`."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: "_Client") -> None:
         self.client = client
         self.loop = asyncio.get_running_loop()
         self._inbox = f"{client.new_inbox()}."
@@ -127,7 +127,8 @@ class Link:
     async def close(self) -> None:
         """End it, whatever state it is in; who waits for an answer gets none."""
         self._lost()
-        # A server that stands still takes nothing, and the client would wait until it does.
+        self.client.drop_unsent()
+        # A server that stands still takes nothing, and the system would wait until it does.
         with contextlib.suppress(Exception):  # it may never have been connected
             async with asyncio.timeout(1):
                 await self.client.close()
@@ -171,10 +172,11 @@ def read_headers(raw: bytes) -> dict[str, str]:
 
 
 class _Client(Client):
-    """The library's client, but for two things.
+    """The library's client, but for three things.
 
-    It would say its password unencrypted if the server does not ask for TLS; and it takes more time over the
-    headers of messages, letter by letter, than over all else.
+    It would say its password unencrypted if the server does not ask for TLS. It takes more time over the
+    headers of messages, letter by letter, than over all else. And when a connection is lost it waits until
+    the rest is sent over it, or fails in that, before it ends what belongs to it.
     """
 
     _parse_header_lines = staticmethod(read_headers)
@@ -187,6 +189,14 @@ class _Client(Client):
         if self._must_encrypt and not self._server_info.get("tls_required"):
             raise _NotEncryptedError("does not encrypt: set up its TLS, or use nats:// where that is meant")
         return super()._connect_command()
+
+    def drop_unsent(self) -> None:
+        """Send nothing any more."""
+        self._pending, self._pending_data_size = [], 0
+
+    async def _process_op_err(self, e: Exception) -> None:
+        self.drop_unsent()
+        await super()._process_op_err(e)
 
 
 async def connect(address: Address, server: tuple[str, int], tls_name: str | None = None) -> Link:
