@@ -740,11 +740,11 @@ async def test_a_large_change_that_was_not_finished_is_not_there(one_node, store
     """Its writer ended before the message that names the pieces: they go when they can count no more."""
     async with opened(one_node.url(store_name)) as backend:
         first = await backend.journals.append("s", [b"1\n"], 0)
-        pieces = backend.journals._pieces("s")
-        name = await pieces.write(b"".join(LARGE), first)
+        session = backend.journals._session("s")
+        id, count = await session._write_pieces(b"".join(LARGE), str(first))
 
         assert [change.data for change in await everything(backend, "s")] == [b"1\n"]
-        await backend.journals.sweep("s")
+        await session.sweep()
         assert len(await pieces_of(backend)) == 1  # their message may still come
         second = await backend.journals.append("s", [b"2\n"], first)
         place = await backend.journals.append("s", LARGE, second)
@@ -752,7 +752,7 @@ async def test_a_large_change_that_was_not_finished_is_not_there(one_node, store
         # And if it comes so late, it counts no more.
         with pytest.raises(Moved):
             await backend.journals._stream.add(
-                backend._layout.changes("s"), b"", {EXPECTED: str(first), PIECES: name}
+                backend._layout.changes("s"), b"", {EXPECTED: str(first), PIECES: f"{id}/{count}"}
             )
         assert [change.data for change in await everything(backend, "s")] == [b"1\n", b"2\n", b"".join(LARGE)]
         await backend.journals.delete("s", b"t\n", place)
@@ -767,8 +767,8 @@ async def test_pieces_of_changes_that_count_stay(one_node, store_name):
         place = await backend.journals.append("s", LARGE, place)
         place = await backend.journals.append("s", [b"3\n"], place)
         await backend.journals.append("t", LARGE, 0)
-        await backend.journals.sweep("s")
-        await backend.journals.sweep("t")
+        for session_id in ("s", "t"):
+            await backend.journals._session(session_id).sweep()
 
         assert len(await pieces_of(backend)) == 3
         assert [len(change.data) for change in await everything(backend, "s")] == [1_500_003, 1_500_003, 2]
@@ -815,13 +815,13 @@ async def test_pieces_that_somebody_else_removed_are_an_error_that_names_the_ses
         await backend.journals.append("s", LARGE, 0)
         (subject,) = await pieces_of(backend)
         await backend.journals._stream.purge(subject)
-        with pytest.raises(Unreachable, match=r"session 's': pieces of the change at \d+ were removed"):
+        with pytest.raises(Unreachable, match=r"session 's': pieces of message \d+ were removed"):
             await everything(backend, "s")
         await backend.files.put("documents/a/b.json", b"x" * 3_000_000)
         objects = Stream(backend._connection, backend._layout.objects)
         (subject,) = await objects.subjects(">")
         await objects.purge(subject)
-        with pytest.raises(Unreachable, match=r"pieces of the file 'documents/a/b\.json' were removed"):
+        with pytest.raises(Unreachable, match=r"file 'documents/a/b\.json': pieces of message \d+ were"):
             await backend.files.get("documents/a/b.json")
 
 
@@ -835,6 +835,13 @@ async def test_large_files_leave_nothing_behind(one_node, store_name):
             assert len(await objects.subjects(">")) == 1
         with pytest.raises(Moved):
             await backend.files.put("documents/a/b.json", b"x" * 3_000_000, revision - 1)
+        # One that was not finished goes when another one was.
+        await backend.files._file("documents/a/b.json")._write_pieces(b"y" * 3_000_000, str(revision))
+        assert len(await objects.subjects(">")) == 2
+        revision = await backend.files.put("documents/a/b.json", b"x" * 3_000_000, revision)
+        assert len(await objects.subjects(">")) == 1
+        await backend.files.put("documents/a/other.json", b"x" * 3_000_000)
+        assert await backend.files.remove("documents/a/other.json")
         assert len(await objects.subjects(">")) == 1
         await backend.files.put("documents/a/b.json", b"small")
         assert await objects.subjects(">") == []
@@ -882,5 +889,6 @@ def test_the_names_on_record_do_not_change():
     assert layout.changes("s-42") == "NAME.e.ecmj8cg"
     assert layout.pieces("s-42", "ID") == "NAME.s.ecmj8cg.ID"
     assert layout.live(None) == "NAME.live.*"
+    assert layout.file_pieces("notes/a.md", "ID") == "$O.NAME-objects.C.notes/.a.md.ID"
     assert layout.file("documents/notes/a.md") == "$KV.NAME-files.documents/.notes/.a.md"
     assert layout.file("a/ü*..b/=") == "$KV.NAME-files.a/.=C3=BC=2A=2E=2Eb/.=3D"

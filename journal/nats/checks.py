@@ -16,8 +16,8 @@ from journal.backend import Promise, Unreachable
 from journal.nats.address import Address, parse
 from journal.nats.connection import Connection
 from journal.nats.layout import Layout
-from journal.nats.pieces import new_id
 from journal.nats.stream import Refused, ask_api
+from journal.nats.subject import new_id
 
 OLDEST: Final = (2, 11)  # the first that answers a direct get with many messages
 _NOT_ENABLED = 10039

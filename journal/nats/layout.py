@@ -5,7 +5,9 @@
       NAME.s.TOKEN.ID    the pieces of a change that is too large for a message
       NAME.live.TOKEN    not kept: each change once more, for those who listen
     KV_NAME-files      a key-value bucket: the files
-    OBJ_NAME-objects   the pieces of files that are too large for a message, as an object store keeps them
+      $KV.NAME-files.FILE       its name, so that it is readable
+    OBJ_NAME-objects   an object store: the pieces of files that are too large for a message
+      $O.NAME-objects.C.FILE.ID
 
 A session's subject ends with its id's UTF-8 in base32hex: an id may hold any character, a subject may not.
 Every change names the one before it, and counts only if that is the last one: the server checks it.
@@ -74,9 +76,9 @@ class Layout:
         """The file that has this subject."""
         return decode_name(subject[len(self._file) :])
 
-    def file_pieces(self, object_id: str) -> str:
-        """The subject of the pieces of a large file."""
-        return f"$O.{self.name}-objects.C.{object_id}"
+    def file_pieces(self, name: str, version: str = "*") -> str:
+        """The subject of the pieces of a large file, as it was put there once."""
+        return f"$O.{self.name}-objects.C.{encode_name(name)}.{version}"
 
     def settings(self) -> dict[str, dict[str, object]]:
         """What the streams must be like, by their names. The first is the journals'."""

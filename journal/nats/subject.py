@@ -1,0 +1,146 @@
+"""One subject, whose messages may be of any size: what is too large is written in pieces first.
+
+Pieces count once a message names them. They say what that message expects to be the last one of its subject;
+once another one is behind that, they are of a message that is void, or was never sent and never will count,
+however late it may come. So nothing else is needed to know which may go.
+"""
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import Callable
+from typing import Final
+
+from journal.backend import Moved, Unclear, Unreachable
+from journal.nats.layout import AFTER, EXPECTED, HEADER_BYTES, PIECES
+from journal.nats.stream import Message, Stream
+
+_PIECE_BYTES: Final = 512 * 1024
+# So many are on their way at once.
+_TOGETHER: Final = 8
+_PAUSE_SECONDS: Final = 0.1
+
+
+def new_id() -> str:
+    """A name that nobody else uses."""
+    return os.urandom(16).hex()
+
+
+class Subject:
+    """A session's changes, or a file.
+
+    what     the same in words, for errors
+    pieces   the stream of pieces, and the subject of those that belong together
+    """
+
+    def __init__(
+        self, what: str, stream: Stream, subject: str, pieces: Stream, pieces_subject: Callable[[str], str]
+    ) -> None:
+        self._what, self._stream, self._subject = what, stream, subject
+        self._pieces, self._pieces_subject = pieces, pieces_subject
+
+    async def last(self) -> Message | None:
+        """The last message. Raises Unreachable."""
+        return await self._stream.last(self._subject)
+
+    async def add(self, data: bytes, headers: dict[str, str]) -> int:
+        """Add a message behind the one that it expects; its place. Raises Moved, Unclear, Unreachable."""
+        if len(data) + HEADER_BYTES <= self._stream.connection.largest_message:
+            return await self._stream.add(self._subject, data, headers)
+        with self._stream.connection.in_time():
+            return await self._add_in_pieces(data, headers)
+
+    async def remove(self, message: Message) -> bool:
+        """Remove a message; False where it is not there any more. Raises Unreachable."""
+        was_there = await self._stream.remove(message.place)
+        if was_there and PIECES in message.headers:
+            await self._drop(_id_in(message))
+        return was_there
+
+    async def data_of(self, message: Message) -> bytes | None:
+        """What a message holds; None where it is void by now. Raises Unreachable."""
+        if PIECES not in message.headers:
+            return message.data
+        id, _, count = message.headers[PIECES].partition("/")
+        read = self._pieces.read(self._pieces_subject(id), 0)
+        pieces = [piece.data async for some in read for piece in some]
+        if len(pieces) == int(count):
+            return b"".join(pieces)
+        still = await self._stream.next(self._subject, message.place - 1)
+        if still is not None and still.place == message.place:
+            raise Unreachable(
+                f"{self._what}: pieces of message {message.place} were removed from the stream "
+                f"{self._pieces.name}, and not by a store; restore it from a copy"
+            )
+        return None
+
+    async def forget(self, before: int) -> None:
+        """Remove the messages before a place, which it made void.
+
+        The server does that where it is told so in the message, unless it crashes when it has written it.
+        """
+        with contextlib.suppress(Unreachable):  # they only take room
+            first = await self._stream.next(self._subject, 0)
+            if first is not None and first.place < before:
+                await self._stream.purge(self._subject, before)
+
+    async def sweep(self) -> None:
+        """Remove pieces that can never count any more."""
+        with contextlib.suppress(Unreachable):  # they only take room
+            for subject in await self._pieces.subjects(self._pieces_subject("*")):
+                piece = await self._pieces.next(subject, 0)
+                if piece is None:
+                    continue
+                behind = await self._stream.next(self._subject, int(piece.headers[AFTER]))
+                if behind is not None and _id_in(behind) != subject.rpartition(".")[2]:
+                    await self._pieces.purge(subject)
+
+    async def _add_in_pieces(self, data: bytes, headers: dict[str, str]) -> int:
+        last = await self.last()
+        if last is not None and last.place > int(headers[EXPECTED]):
+            raise Moved  # before so much is sent
+        await self.sweep()
+        id, count = await self._write_pieces(data, headers[EXPECTED])
+        try:
+            return await self._stream.add(self._subject, b"", {**headers, PIECES: f"{id}/{count}"})
+        except (Moved, Unreachable):
+            await self._drop(id)
+            raise
+
+    async def _write_pieces(self, data: bytes, after: str) -> tuple[str, int]:
+        """Their id, and how many. Raises Unreachable."""
+        until = self._stream.connection.until()
+        while True:
+            id = new_id()
+            try:
+                return id, await self._try_to_write(self._pieces_subject(id), data, {AFTER: after})
+            except Unclear as error:
+                await self._drop(id)
+                if time.monotonic() > until:
+                    raise Unreachable(f"{self._what}: pieces could not be written: {error}") from error
+                await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _try_to_write(self, subject: str, data: bytes, headers: dict[str, str]) -> int:
+        size = min(_PIECE_BYTES, self._stream.connection.largest_message - HEADER_BYTES)
+        pieces = [data[at : at + size] for at in range(0, len(data), size)]
+        last = 0
+        for first in range(0, len(pieces), _TOGETHER):
+            adding = [self._pieces.add(subject, each, headers) for each in pieces[first : first + _TOGETHER]]
+            for place in await asyncio.gather(*adding, return_exceptions=True):
+                if isinstance(place, BaseException):
+                    raise place
+                # They were sent in order; over two connections they may have come otherwise.
+                if place <= last:
+                    raise Unclear("the connection was lost")
+                last = place
+        return len(pieces)
+
+    async def _drop(self, id: str) -> None:
+        with contextlib.suppress(Unreachable):  # they only take room
+            await self._pieces.purge(self._pieces_subject(id))
+
+
+def _id_in(message: Message) -> str:
+    """The id of the pieces that a message names."""
+    return message.headers.get(PIECES, "").partition("/")[0]
