@@ -48,6 +48,7 @@ JOURNAL = [
     "SessionSummary",
     "StateStore",
     "UnfinishedCall",
+    "UnreachableError",
     "UserMessage",
     "VersionConflictError",
 ]
