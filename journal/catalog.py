@@ -196,7 +196,7 @@ class Catalog:
 
     def _refresh(self, database: sqlite3.Connection) -> None:
         folder = self._layout.sessions
-        self._disk.refresh(folder)
+        self._disk.hear_all()
         with self._disk.settled, Transaction(database):
             # A catalog in memory is this process's alone: it must not take the marks from the others.
             taken = self._marks.take() if self._file.is_shared else Taken(set(), [], True)
@@ -206,10 +206,13 @@ class Catalog:
             made_ns, folder_ns = database.execute("select made_ns, folder_ns from looked").fetchone()
             now_ns = time.time_ns()
             has_looked = self._looked_for is database
-            if (
-                not (has_looked and self._file.is_shared and taken.is_all)
-                or folder_ns != modified_ns
-                or not made_ns + _MARKS_GONE_NS < now_ns
+            if not has_looked or (
+                not self._marks.tell_all
+                and (
+                    not (self._file.is_shared and taken.is_all)
+                    or folder_ns != modified_ns
+                    or not made_ns + _MARKS_GONE_NS < now_ns
+                )
             ):
                 stale |= self._compare(database)
                 is_settled = modified_ns < now_ns - _TICK_NS
@@ -221,7 +224,7 @@ class Catalog:
 
     def _compare(self, database: sqlite3.Connection) -> dict[str, str | None]:
         """The ids, and the files, where the file is not the one that was read; no file where it is gone."""
-        files: dict[str, str] = {}
+        files = dict.fromkeys(self._disk.unopened_ids(), "")
         foreign: dict[str, str] = {}
         for entry in self._disk.entries(self._layout.sessions):
             # A name that is no Unicode is an id that cannot be read; it is listed as that.
@@ -263,6 +266,8 @@ class Catalog:
         database.executemany("insert or replace into session values (?, ?, ?, ?, ?, ?, ?)", rows)
 
     def _file_of(self, session_id: str) -> str | None:
+        if self._disk.unopened(session_id):
+            return ""
         for ending in (JOURNAL_ENDING, SNAPSHOT_ENDING):
             status = self._disk.status(f"{self._layout.sessions}/{session_id}{ending}")
             if status is not None and (status.st_size or ending == SNAPSHOT_ENDING):

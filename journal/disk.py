@@ -79,6 +79,17 @@ class Disk:
     def refresh(self, path: str) -> None:
         """Take in what was written to a file or a folder elsewhere. Here nothing is."""
 
+    def hear_all(self) -> None:
+        """As `refresh` of all sessions; of those that nobody opened here, what `unopened` says will do."""
+
+    def unopened_ids(self) -> Iterable[str]:
+        """The sessions of which there is no file here yet."""
+        return ()
+
+    def unopened(self, session_id: str) -> bytes | None:
+        """The journal of a session of which there is no file here yet; None of any other one."""
+        return None
+
     def has_news(self, path: str) -> bool:
         """As `refresh`; whether there was anything. Here there never is."""
         return False

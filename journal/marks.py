@@ -34,7 +34,9 @@ class Taken(NamedTuple):
 
 
 class OwnMarks:
-    """The marks of a store whose folder no other process knows: they need no file."""
+    """The marks of a store whose folder no other process knows: they need no file, and tell of all."""
+
+    tell_all = True
 
     def __init__(self) -> None:
         self._mutex = threading.Lock()
@@ -63,7 +65,9 @@ class OwnMarks:
 
 
 class Marks:
-    """The marks of one store; threads share it."""
+    """The marks of one store; threads share it. Other programs may change a session without one."""
+
+    tell_all = False
 
     def __init__(self, disk: Disk, folder: str) -> None:
         self._disk, self._folder = disk, folder

@@ -17,6 +17,7 @@ from journal.handles import Handles
 from journal.history import all_records
 from journal.layout import Layout
 from journal.log import Log
+from journal.unopened import summary_of
 from journal.verify import Report, verify_session
 from journal.workers import ask_each
 from projections.activity import Activity
@@ -70,6 +71,9 @@ class Questions:
     def summarize(self, session_id: str) -> Summarized:
         """The summary of a session, what is wrong with it, or None where there is none."""
         try:
+            unopened = self._disk.unopened(session_id)
+            if unopened and (summary := summary_of(session_id, unopened)):
+                return summary
             return self._handles.glance(session_id).summary()
         except (JournalError, OSError) as error:
             return Problem(reason=str(error), lasts=isinstance(error, _LASTING))
@@ -121,7 +125,7 @@ class Questions:
     def _each_here(
         self, session_ids: Iterable[str], here: Callable[[str], Answer]
     ) -> Iterator[tuple[str, Answer]]:
-        self._disk.refresh(self._layout.sessions)
+        self._disk.hear_all()
         for each in session_ids:
             with self._disk.settled:
                 answer = here(each)

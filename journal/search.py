@@ -119,7 +119,9 @@ class Search:
                 page.unreadable = [Unreadable(*row) for row in problems]
             return page
 
-        return self._file.ask(ask)
+        self._disk.refresh(self._layout.sessions)
+        with self._disk.settled:
+            return self._file.ask(ask)
 
     def forget(self, session_ids: Iterable[str]) -> None:
         """Leave nothing of these sessions in the index's files. See `search_index.forget`."""

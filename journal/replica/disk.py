@@ -5,7 +5,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from typing import Any, Final
 
 from journal.backend import Backend
@@ -64,14 +64,33 @@ class Replica(Disk):
     def refresh(self, path: str) -> None:
         """See Disk.refresh. Raises UnreachableError."""
         if (session_id := self._session_of(path)) is not None:
-            if not self._settled.depth:
-                self._journals.pull(session_id)
+            self._look_at(session_id)
         elif path == self.layout.sessions:
             self._journals.pull_all()
+            self._journals.open_all()
         elif path.endswith(os.sep):
             self._files.fetch_folder(path[:-1])
         elif (name := self._files.name_of(path)) is not None:
             self._files.fetch(name, path)
+
+    def _look_at(self, session_id: str) -> None:
+        """See that a session's file is here, as the backend has it or had it a moment ago."""
+        if self._settled.depth and session_id not in self._journals.stale:
+            self._journals.unspool(session_id)
+        else:
+            self._journals.pull(session_id)
+
+    def hear_all(self) -> None:
+        """See Disk.hear_all. Raises UnreachableError."""
+        self._journals.pull_all()
+
+    def unopened_ids(self) -> Iterable[str]:
+        """See Disk.unopened_ids."""
+        return self._journals.unopened_ids()
+
+    def unopened(self, session_id: str) -> bytes | None:
+        """See Disk.unopened."""
+        return self._journals.unopened(session_id)
 
     def has_news(self, path: str) -> bool:
         """See Disk.has_news. Raises UnreachableError."""
@@ -92,6 +111,8 @@ class Replica(Disk):
         listening = ask(self._backend.journals.listen(session_id, events.put))
         try:
             self._look_for(session_id)
+            if session_id is None:
+                journals.open_all(forever=True)
             for each in list(journals.holes) if session_id is None else [session_id]:
                 journals.fill(each)
             yield None
@@ -131,6 +152,7 @@ class Replica(Disk):
         if self._is_over:
             return
         self._is_over = True
+        self._journals.close()
         with contextlib.suppress(UnreachableError, RuntimeError):
             self._asking.ask(self._backend.close())
         self._waiting.close()
@@ -143,7 +165,7 @@ class Replica(Disk):
         session_id = self._session_of(path)
         name = None if session_id is not None else self._files.name_of(path)
         if session_id is not None and not self._journals.is_known(session_id):
-            self._journals.pull(session_id)
+            self._look_at(session_id)
         elif name is not None and not create and not os.path.lexists(path):
             self._files.fetch(name, path)
         fd = super().open(path, write=write, create=create, exclusive=exclusive)

@@ -22,6 +22,7 @@ from journal.overtaking import Overtaken
 from journal.replica.asking import Asking
 from journal.replica.files import PLAIN, put_here, read_whole
 from journal.replica.snapshots import SharedSnapshots
+from journal.replica.spool import Spool
 from journal.waiting import Lock
 
 # So many bytes are fetched before they are written down.
@@ -60,6 +61,8 @@ class ReplicatedJournals:
         self._cut: set[str] = set()  # sessions whose file a repair made shorter
         self.holes: dict[str, int] = {}  # sessions that are not here from the beginning: from which byte on
         self._tombstones: dict[str, bytes] = {}  # of each session, all that are known
+        self._spool = Spool(layout.internal)
+        self._opens_all = False  # whether each session that is heard of gets a file
 
     def lock_of(self, session_id: str) -> Lock:
         """What whoever changes the session's file holds."""
@@ -78,10 +81,17 @@ class ReplicatedJournals:
     def pull(self, session_id: str) -> bool:
         """Take in what others wrote to a session; True if there was anything. Raises UnreachableError."""
         with self.lock_of(session_id):
+            self.unspool(session_id)
             if session_id in self._cut:  # and nothing was written behind the cut
                 self.forget(session_id)
-            found = self._read_on(session_id)
+            is_new = session_id not in self._places
             self._places.setdefault(session_id, 0)
+            try:
+                found = self._read_on(session_id)
+            except BaseException:
+                if is_new and not self._places[session_id]:
+                    del self._places[session_id]  # nobody knows whether it is there
+                raise
             self.stale.discard(session_id)
             return found
 
@@ -137,6 +147,35 @@ class ReplicatedJournals:
                 reason = f"session {session_id!r} was rewritten while it was read; read it again"
                 raise UnreachableError(self._backend.name, reason)
 
+    def unspool(self, session_id: str) -> None:
+        """Give a session a file of its own, if it has none yet."""
+        if session_id not in self._spool:
+            return
+        with self.lock_of(session_id):
+            if session_id in self._spool:
+                place, data = self._spool.place(session_id), self._spool.read(session_id)
+                self._spool.drop(session_id)
+                if data:
+                    self._add_here(session_id, data)
+                self._places[session_id] = place
+
+    def unopened_ids(self) -> list[str]:
+        """The sessions that have no file here."""
+        return self._spool.ids()
+
+    def unopened(self, session_id: str) -> bytes | None:
+        """The journal of a session that has no file here; None of any other one."""
+        if session_id not in self._spool:
+            return None
+        with self.lock_of(session_id):
+            return self._spool.read(session_id) if session_id in self._spool else None
+
+    def open_all(self, *, forever: bool = False) -> None:
+        """Give each session a file; `forever`: those that come, too."""
+        self._opens_all = self._opens_all or forever
+        for session_id in self._spool.ids():
+            self.unspool(session_id)
+
     def pull_all(self) -> set[str]:
         """Take in what others wrote to any session; those that changed. Raises UnreachableError."""
         touched = set()
@@ -159,7 +198,7 @@ class ReplicatedJournals:
         """Take in a change as it comes, if it is the next one; else look. Raises UnreachableError."""
         session_id = change.session_id
         with self.lock_of(session_id):
-            place = self._places.get(session_id, 0)
+            place = self._place_of(session_id)
             if change.place <= place:
                 return
             if change.after == place and session_id not in self.stale:
@@ -170,7 +209,7 @@ class ReplicatedJournals:
     def _take_in(self, session_id: str, changes: Iterable[Change]) -> bool:
         """Write changes down that are not here yet; under the session's lock."""
         behind: list[bytes] = []
-        before = place = self._places.get(session_id, 0)
+        before = place = self._place_of(session_id)
         for change in changes:
             if change.place <= place:
                 continue
@@ -182,6 +221,7 @@ class ReplicatedJournals:
                 continue
             behind.clear()
             self._remove_here(session_id)
+            self._spool.drop(session_id)
             self._is_void()
             if change.kind == "replace":
                 behind.append(change.data)
@@ -189,10 +229,23 @@ class ReplicatedJournals:
                 self._note_deletion(session_id, change.data)
         if place == before:
             return False
-        if behind:
-            self._add_here(session_id, b"".join(behind))
+        data = b"".join(behind)
+        if session_id not in self._places and not self._opens_all:
+            self._spool.add(session_id, data, place)
+            return True
+        if data:
+            self._add_here(session_id, data)
         self._places[session_id] = place
         return True
+
+    def _place_of(self, session_id: str) -> int:
+        if session_id in self._spool:
+            return self._spool.place(session_id)
+        return self._places.get(session_id, 0)
+
+    def close(self) -> None:
+        """Nobody needs them any more."""
+        self._spool.close()
 
     def _add_here(self, session_id: str, data: bytes) -> None:
         try:
@@ -216,6 +269,7 @@ class ReplicatedJournals:
 
     def forget(self, session_id: str) -> None:
         """What is here of a session is not what it should be: fetch it anew when it is needed."""
+        self._marks.mark(session_id)
         self._remove_here(session_id)
         self._cut.discard(session_id)
         self._places[session_id] = 0
@@ -261,6 +315,7 @@ class ReplicatedJournals:
         """Remove a journal; without a tombstone, an empty file that stands for none. Raises as `_commit`."""
         path = self._layout.journal(session_id)
         with self.lock_of(session_id):
+            self._marks.mark(session_id)
             if tombstone is None and os.lstat(path).st_size:
                 self.forget(session_id)  # it was empty when somebody wished it away, and is not any more
                 return
