@@ -109,6 +109,8 @@ def test_a_url_says_where_a_store_is_and_nobody_repeats_its_secrets(url, text):
         ("nats://h?colour=red", {}, "knows no option colour"),
         ("nats://h", {"replicas": 2}, "1, 3 or 5"),
         ("nats://h", {"user": "u"}, "go together"),
+        ("nats://h?monitor=file:///etc/hosts", {}, "begins with http://"),
+        ("nats://h", {"monitor": "http://h:8222,http://u:secret@h:8222"}, "and no password"),
         ("nats://u:secret@h", {"token": "secret"}, "user and token are several ways"),
     ],
 )

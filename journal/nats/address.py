@@ -93,7 +93,7 @@ def parse(url: str, options: Mapping[str, Any]) -> Address:
         tls_cert=texts.get("tls_cert"),
         tls_key=texts.get("tls_key"),
         replicas=None if replicas is None else _count(replicas),
-        monitor=tuple(filter(None, texts.get("monitor", "").split(","))),
+        monitor=_monitors(texts.get("monitor", "")),
         system=texts.get("system"),
         may_create=str(create).lower() not in ("false", "0", "no"),
     )
@@ -109,6 +109,15 @@ def _server(host: str) -> tuple[str, int]:
     if found[0] is None:
         raise ValueError(f"{host!r} is no server: give host:port, or several with commas between them")
     return found[0], found[1]
+
+
+def _monitors(urls: str) -> tuple[str, ...]:
+    found = tuple(url.strip() for url in urls.split(",") if url.strip())
+    if not all(re.fullmatch(r"https?://[^@\s]+", url) for url in found):
+        raise ValueError(
+            "monitor= takes what begins with http:// or https://, with commas between, and no password"
+        )
+    return found
 
 
 def host_and_port(host: str, port: int) -> str:
