@@ -661,3 +661,23 @@ def test_what_somebody_erased_elsewhere_leaves_no_attachment_here(backend, tmp_p
         other.load_session("s")
         names = [name for _, _, names in os.walk(f"{other.base_path}/.journal/attachments") for name in names]
         assert names in ([], ["lock"])
+
+
+def test_a_session_that_is_made_while_a_list_is_made_is_not_forgotten(backend, tmp_path):
+    """Its mark was taken before its first record was there."""
+    with on(backend, tmp_path) as store:
+        store.list_sessions()
+        summarize = store._catalog._summarize
+
+        def late(stale):
+            if "s" in stale:
+                store._catalog._summarize = summarize
+                new(store)
+                store._marks.take()
+                store._marks.forget(store._marks.take())
+            return summarize(stale)
+
+        store._catalog._summarize = late
+        store._marks.mark("s")
+        store.list_sessions()
+        assert [each.id for each in store.list_sessions()] == ["s"]
