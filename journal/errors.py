@@ -135,8 +135,10 @@ class CorruptSnapshotError(JournalError):
 class DurabilityError(JournalError):
     """The disk refused. `outcome_unknown` tells whether the change may be there all the same."""
 
-    def __init__(self, path: str, reason: str, *, outcome_unknown: bool) -> None:
-        if outcome_unknown:
+    def __init__(self, path: str, reason: str, *, outcome_unknown: bool, advice: str | None = None) -> None:
+        if advice is not None:
+            pass
+        elif outcome_unknown:
             advice = "whether the change is on disk is unknown. Load again to see, or retry the same save"
         else:
             advice = "nothing was written and the file is as before. Make room or mend the disk, then retry"

@@ -56,7 +56,10 @@ def _replica(backend: Backend, waiting: Waiting, promise: Promise, timeout: floa
 def _check(backend: Backend, promise: Promise, durability: str) -> None:
     if durability == "disk" and promise.survives != "disk":
         raise DurabilityError(
-            backend.name, f"durability='disk' is not what it promises: {promise.text}", outcome_unknown=False
+            backend.name,
+            f"durability='disk' is not what it promises: {promise.text}",
+            outcome_unknown=False,
+            advice="the store was not opened",
         )
 
 
