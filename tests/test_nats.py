@@ -639,6 +639,28 @@ async def test_appends_go_on_when_the_leader_is_lost(store_name, how):
                 assert [change.data for change in await everything(backend, session_id)] == lines
 
 
+@on_a_loop
+async def test_many_at_once_wait_for_their_turn(one_node, store_name):
+    """More than a server answers in time; none of them is in doubt for that."""
+    async with opened(one_node.url(store_name)) as backend:
+        appends = (backend.journals.append(f"s{number}", [b"1\n"], 0) for number in range(6000))
+        places = await asyncio.gather(*appends)
+
+        assert sorted(places) == list(range(1, 6001))
+
+
+@on_a_loop
+async def test_a_closed_backend_says_so(one_node, store_name):
+    backend = NatsBackend(one_node.url(store_name))
+    for _ in range(2):
+        with pytest.raises(Unreachable, match="was closed"):
+            await backend.journals.append("s", [b"1\n"], 0)
+        with pytest.raises(Unreachable, match="was closed"):
+            await everything(backend)
+        await backend.open()
+        await backend.close()
+
+
 # Reading, where servers know different things
 
 

@@ -23,6 +23,13 @@ _LONGEST_PAUSE_SECONDS: Final = 1.0
 # So often somebody looks whether the connection is still there, for those who only listen.
 _LOOKS_EVERY_SECONDS: Final = 0.25
 
+_NOT_OPEN: Final = "the store is not open, or was closed: open it anew"
+
+# So many questions are with the servers at once, and so many that are as large.
+_AT_ONCE: Final = 256
+_LARGE_AT_ONCE: Final = 16
+_LARGE_BYTES: Final = 64 * 1024
+
 # Of a call that asks several things
 _until: ContextVar[float | None] = ContextVar("until", default=None)
 
@@ -46,6 +53,8 @@ class Connection:
     async def open(self) -> None:
         """Connect. Raises Unreachable."""
         self._is_open = True
+        # A server that has more to do than that answers too late: who asks must not take that for no answer.
+        self._small, self._large = asyncio.Semaphore(_AT_ONCE), asyncio.Semaphore(_LARGE_AT_ONCE)
         await self._linked(self.until())
         self._keeping = asyncio.create_task(self._keep())
 
@@ -62,8 +71,9 @@ class Connection:
 
     @property
     def server(self) -> Mapping[str, Any]:
-        """What the server told about itself. There must be a connection, or have been one."""
-        assert self._link is not None
+        """What the server told about itself. Raises Unreachable before there was a connection."""
+        if self._link is None:
+            raise Unreachable(_NOT_OPEN)
         return self._link.server
 
     @property
@@ -91,10 +101,14 @@ class Connection:
     async def ask_once(self, subject: str, payload: bytes, headers: dict[str, str]) -> Msg:
         """The answer; nothing is sent twice. Raises NoAnswer where it is in doubt, Unreachable."""
         until = self.until()
-        while True:
-            link = await self._linked(until)
-            with contextlib.suppress(NotSent):
-                return await link.ask(subject, payload, headers)
+        turns = await self._turn(len(payload), until)
+        try:
+            while True:
+                link = await self._linked(until)
+                with contextlib.suppress(NotSent):
+                    return await link.ask(subject, payload, headers)
+        finally:
+            turns.release()
 
     async def ask(self, subject: str, payload: bytes, understand: Callable[[Msg], T]) -> T:
         """Its answer; repeated while there is none, or `understand` raises NoAnswer. Raises Unreachable."""
@@ -124,16 +138,34 @@ class Connection:
 
     async def _until_answered(self, attempt: Callable[[Link], Awaitable[T]]) -> T:
         until, pause = self.until(), _FIRST_PAUSE_SECONDS
-        while True:
-            link = await self._linked(until)
-            try:
-                return await attempt(link)
-            except (NoAnswer, NotSent) as error:
-                self._problem = str(error)
-            if time.monotonic() + pause > until:
-                raise Unreachable(self._why())
-            await asyncio.sleep(pause)
-            pause = _longer(pause)
+        turns = await self._turn(0, until)
+        try:
+            while True:
+                link = await self._linked(until)
+                try:
+                    return await attempt(link)
+                except (NoAnswer, NotSent) as error:
+                    self._problem = str(error)
+                if time.monotonic() + pause > until:
+                    raise Unreachable(self._why())
+                await asyncio.sleep(pause)
+                pause = _longer(pause)
+        finally:
+            turns.release()
+
+    async def _turn(self, size: int, until: float) -> asyncio.Semaphore:
+        """Wait until it is one's turn; what to release then. Raises Unreachable."""
+        self._check_open()
+        turns = self._large if size > _LARGE_BYTES else self._small
+        if not turns.locked():
+            await turns.acquire()
+            return turns
+        try:
+            async with asyncio.timeout(until - time.monotonic()):
+                await turns.acquire()
+        except TimeoutError:
+            raise Unreachable(self._why()) from None
+        return turns
 
     def _why(self) -> str:
         problem = f" ({self._problem})" if self._problem else ""
@@ -143,8 +175,7 @@ class Connection:
 
     async def _linked(self, until: float) -> Link:
         """The connection, as soon as there is one. Raises Unreachable."""
-        if not self._is_open:
-            raise Unreachable("the store was closed: open it anew")
+        self._check_open()
         if self._link is not None and self._link.is_up:
             return self._link
         if self._linking is None or self._linking.done():
@@ -154,6 +185,10 @@ class Connection:
                 return await asyncio.shield(self._linking)
         except TimeoutError:
             raise Unreachable(self._why()) from None
+
+    def _check_open(self) -> None:
+        if not self._is_open:
+            raise Unreachable(_NOT_OPEN)
 
     async def _link_anew(self) -> Link:
         if self._link is not None:
