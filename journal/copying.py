@@ -5,7 +5,7 @@ The source is only read. Whatever is there already is compared, and left alone w
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, TypeAlias
 
 from journal.backend import Backend, Change, Unclear, Unreachable
 from journal.copied import Copied, Left
@@ -19,8 +19,6 @@ from journal.errors import (
     UnsafePathError,
 )
 from journal.folder_journals import Damaged
-
-T = TypeVar("T")
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Called with a name, how many are done, and of how many; 0 where that is not known."""

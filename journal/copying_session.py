@@ -34,6 +34,13 @@ class Copying:
     written  how many records were written
     """
 
+    # A store may have a million sessions.
+    __slots__ = (
+        *("_bring", "_chain", "_copied", "_forget", "_had", "_is_buried", "_is_over", "_is_readopted"),
+        *("_is_unclear", "_must_rewrite", "_place", "_source", "_target", "_theirs", "_version"),
+        *("session_id", "written"),
+    )
+
     def __init__(
         self,
         source: Journals,
@@ -73,17 +80,20 @@ class Copying:
                 lines = []
             found = change.data.split(b"\n")[:-1]
             chains, _, damage = check_lines(found, self._version + 1, self._chain)
-            if damage is not None:
+            reason = "its batch is not whole" if damage is None else damage.reason
+            if damage is not None or (found and not ends_batch(found[-1])):
                 await self._append(lines)
                 where = f"session {self.session_id!r}, record {self._version + len(chains) + 1}"
-                self.stop(f"{where}: {damage.reason}; what stands before it was copied", is_problem=True)
+                self.stop(f"{where}: {reason}; what stands before it was copied", is_problem=True)
                 return
-            self._version, self._chain = self._version + len(found), chains[-1]
+            self._version, self._chain = self._version + len(found), (chains or [self._chain])[-1]
             for line in found:
                 for attachment in attached_to(line):
                     await self._bring(attachment.digest)
             lines += found
         await self._append(lines)
+        if self._theirs is not None and not self._is_over and await self._theirs.peek() is None:
+            await self._have_seen_all(self._theirs)
 
     async def end(self) -> None:
         """Bring it to an end, when all of the source was taken."""
@@ -130,7 +140,7 @@ class Copying:
                 break
             if version < self._version <= version + len(lines):
                 head = chains[self._version - version - 1]
-            version, chain = version + len(lines), chains[-1]
+            version, chain = version + len(lines), (chains or [chain])[-1]
         if head != self._chain:
             reason = f"read back, it is not what was copied up to version {self._version}; verify it there"
             self._copied.problems.append(Left(self.session_id, reason))
@@ -142,9 +152,7 @@ class Copying:
         for index, ours in enumerate(lines):
             their = await theirs.next()
             if their is None:
-                self._place, self._theirs = theirs.place, None
-                if self._is_readopted:
-                    self._must_rewrite = True
+                await self._have_seen_all(theirs)
                 return lines[index:]
             if self._is_unclear and their == ours:
                 self._wrote(1)
@@ -165,6 +173,11 @@ class Copying:
                 self.stop(f"it is there with another history, from {_named(ours)} on{also}")
             return []
         return []
+
+    async def _have_seen_all(self, theirs: "_Lines") -> None:
+        """Nothing more is there: what comes now is appended."""
+        self._place, self._theirs = theirs.place, None
+        await theirs.close()
 
     async def _compare_anew(self) -> None:
         """The source's journal was replaced meanwhile: compare from the beginning."""
@@ -187,6 +200,7 @@ class Copying:
             if self._theirs is not None:
                 lines = await self._compared(self._theirs, lines)
                 continue
+            self._must_rewrite = self._must_rewrite or self._is_readopted
             if self._must_rewrite:
                 return
             some, rest = _some(lines)
@@ -285,6 +299,8 @@ class _Lines:
     place       behind the last change that was read
     tombstones  what was read of the session's deletions
     """
+
+    __slots__ = ("_changes", "_lines", "place", "tombstones")
 
     def __init__(self, changes: AsyncIterator[Change]) -> None:
         self._changes = changes

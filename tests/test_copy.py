@@ -749,6 +749,23 @@ def test_a_source_that_is_not_whole_is_told(full: StateStore, folder: Path, ther
         assert store.verify().ok
 
 
+def test_half_a_batch_of_a_source_is_told(store: StateStore, folder: Path, there: Path) -> None:
+    """No backend gives one out; one that does is not believed."""
+    talk(store, "s", "one")
+    store.append("s", [MetadataSet(key="a", value=1), MetadataSet(key="b", value=2)], expected_version=2)
+    copied(folder, whole := MemoryBackend())
+    lines = b"".join(each.data for each in whole.journals._of["s"]).splitlines(True)
+    source = MemoryBackend("source")
+    for place, data in enumerate((b"".join(lines[:2]), b"", lines[2]), 1):
+        source.journals._changes[place] = Change("s", place, place - 1, "append", data)
+    found = copied(source, there)
+
+    assert [(each.name, each.reason.partition("; ")[0]) for each in found.problems] == [
+        ("s", "session 's', record 4: its batch is not whole")
+    ]
+    assert (there / "sessions" / "s.jsonl").read_bytes() == b"".join(lines[:2])
+
+
 def test_what_is_read_back_is_checked(full: StateStore, folder: Path) -> None:
     """A target that keeps something else is found out; not without looking."""
     found = copied(folder, Altered(b"say 10", b"say 11"))
