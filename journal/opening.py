@@ -1,17 +1,15 @@
 """Opening a store that is elsewhere: a backend, what it promises, and a replica of it."""
 
 import contextlib
-import tempfile
-from typing import Any, Final
+from typing import Any
 
 from journal.backend import Backend, Promise, Unreachable
 from journal.connecting import backend_of
 from journal.errors import DurabilityError, UnreachableError
 from journal.memory import MemoryBackend
 from journal.replica import Replica
+from journal.replica.folder import ReplicaFolder
 from journal.waiting import AtOnce, LoopThread, NativeLoop, Waiting
-
-_PREFIX: Final = "journal-"
 
 
 def open_replica(url: str, durability: str, timeout: float, options: dict[str, Any]) -> Replica:
@@ -49,8 +47,8 @@ async def open_replica_natively(
 
 
 def _replica(backend: Backend, waiting: Waiting, promise: Promise, timeout: float) -> Replica:
-    folder = tempfile.mkdtemp(prefix=_PREFIX)
-    return Replica(backend, waiting, folder, promise=promise.text, timeout=timeout)
+    folder = ReplicaFolder()
+    return Replica(backend, waiting, folder.path, promise=promise.text, timeout=timeout, at_end=folder.remove)
 
 
 def _check(backend: Backend, promise: Promise, durability: str) -> None:

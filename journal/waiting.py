@@ -129,12 +129,18 @@ class LoopThread(_InThreads):
         self._thread.start()
 
     def wait(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run it in the loop."""
+        """Run it in the loop. Raises RuntimeError in the loop's thread, where garbage may be collected."""
+        if threading.current_thread() is self._thread:
+            work.close()
+            raise RuntimeError("the event loop cannot wait for itself")
         return _wait_in_thread(work, self._loop)
 
     def close(self) -> None:
         """End the loop, and its thread."""
         if self._loop.is_closed():
+            return
+        if threading.current_thread() is self._thread:
+            self._loop.call_soon(self._loop.stop)
             return
         if self._thread.is_alive():
             self.wait(_end_tasks())

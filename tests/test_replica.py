@@ -3,6 +3,9 @@
 import asyncio
 import os
 import random
+import subprocess
+import sys
+import tempfile
 import threading
 import time
 from contextlib import closing, suppress
@@ -681,3 +684,50 @@ def test_a_session_that_is_made_while_a_list_is_made_is_not_forgotten(backend, t
         store._marks.mark("s")
         store.list_sessions()
         assert [each.id for each in store.list_sessions()] == ["s"]
+
+
+def folders():
+    return {name for name in os.listdir(tempfile.gettempdir()) if name.startswith("session-journal-")}
+
+
+def test_what_a_killed_program_had_looked_at_goes_with_the_next_one(tmp_path, monkeypatch):
+    """And what one looks at that lives is left alone."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    script = """
+import time
+from journal import Session, StateStore
+store = StateStore.connect("memory:x")
+store.save_session(Session.with_id("u", "s"))
+print(store.base_path, flush=True)
+time.sleep(60)
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
+        folder = process.stdout.readline().strip()
+        with StateStore.connect("memory:y") as store:
+            assert len(folders()) == 2
+            assert os.path.exists(f"{folder}/sessions/s.jsonl")
+            assert store.base_path != folder
+        process.kill()
+    assert os.path.exists(f"{folder}/sessions/s.jsonl")
+    with StateStore.connect("memory:z"):
+        assert len(folders()) == 1
+        assert not os.path.exists(folder)
+    assert folders() == set()
+
+
+def test_a_program_that_closes_nothing_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    script = """
+import os, sys
+from journal import Session, StateStore
+store = StateStore.connect("memory:x")
+store.save_session(Session.with_id("u", "s"))
+if os.fork() == 0:
+    sys.exit()  # what its parent works in is not its own
+os.wait()
+assert os.path.exists(f"{store.base_path}/sessions/s.jsonl")
+"""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", script], check=True, timeout=60)
+    assert folders() == set()

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable
@@ -25,17 +24,25 @@ _TICK_SECONDS: Final = 0.1
 
 
 class Replica(Disk):
-    """A private folder, which goes at the `end`.
+    """A private folder.
 
     timeout  after so many seconds without a clear answer, an outcome is reported as unknown
+    at_end   is called when nobody needs it any more
     """
 
     def __init__(
-        self, backend: Backend, waiting: Waiting, base: str, *, promise: str = "", timeout: float = 30.0
+        self,
+        backend: Backend,
+        waiting: Waiting,
+        base: str,
+        *,
+        promise: str = "",
+        timeout: float = 30.0,
+        at_end: Callable[[], object] = lambda: None,
     ) -> None:
         super().__init__()
         self._backend, self._waiting = backend, waiting
-        self.name, self.promise = backend.name, promise
+        self.name, self.promise, self._at_end = backend.name, promise, at_end
         self.layout = layout = Layout(base)
         self.new_lock = waiting.lock
         self.settled = self._settled = _Settled()
@@ -156,7 +163,7 @@ class Replica(Disk):
         with contextlib.suppress(UnreachableError, RuntimeError):
             self._asking.ask(self._backend.close())
         self._waiting.close()
-        shutil.rmtree(self.layout.base, ignore_errors=True)
+        self._at_end()
 
     # System calls
 

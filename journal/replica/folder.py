@@ -1,0 +1,56 @@
+"""The folder of a replica: private, and gone with its process, however that ends."""
+
+import contextlib
+import os
+import shutil
+import tempfile
+import weakref
+from typing import Final
+
+from journal.disk import LOCK_EX, LOCK_NB
+from journal.replica.files import PLAIN
+
+_PREFIX: Final = "session-journal-"
+_LOCK: Final = "in-use"
+
+
+class ReplicaFolder:
+    """A new folder. It is removed by `remove`, else when the program ends, else by the next one of this user.
+
+    path  where the replica is, below it
+    """
+
+    def __init__(self) -> None:
+        _remove_stale()
+        folder = tempfile.mkdtemp(prefix=_PREFIX)
+        # Held as long as the process lives: whoever can take it knows that it does not.
+        self._lock = PLAIN.open(os.path.join(folder, _LOCK), write=True, create=True)
+        PLAIN.flock(self._lock, LOCK_EX)
+        self.path = os.path.join(folder, "store")
+        PLAIN.make_folder(self.path)
+        self._finalizer = weakref.finalize(self, _remove, folder, self._lock, os.getpid())
+
+    def remove(self) -> None:
+        """Remove it; twice does no harm."""
+        self._finalizer()
+
+
+def _remove(folder: str, lock: int, process: int) -> None:
+    if os.getpid() == process:  # and not one that was forked from it
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def _remove_stale() -> None:
+    """Remove what programs left that were killed: what they had looked at must not lie about."""
+    for entry in PLAIN.entries(tempfile.gettempdir()):
+        if not entry.name.startswith(_PREFIX) or entry.status.st_uid != os.getuid():
+            continue
+        try:
+            lock = PLAIN.open(os.path.join(entry.path, _LOCK), write=True)
+        except OSError:
+            continue  # it is being made, or removed, this moment
+        with contextlib.suppress(OSError):  # somebody works in it
+            PLAIN.flock(lock, LOCK_EX | LOCK_NB)
+            shutil.rmtree(entry.path, ignore_errors=True)
+        os.close(lock)
