@@ -1,5 +1,6 @@
 """The servers that tests are made with: they are what they claim to be, and they end when they should."""
 
+import asyncio
 import os
 import shutil
 import signal
@@ -96,6 +97,34 @@ def test_a_paused_node_stands_still_until_it_goes_on():
 
         assert info(cluster).startswith(b"INFO ")
         assert not cluster.servers[0].is_paused
+
+
+def test_a_stream_has_a_leader_and_another_one_when_that_is_killed():
+    """`wait_until_ready` waits for it."""
+    nats = pytest.importorskip("nats")
+
+    async def make(cluster):
+        client = await nats.connect(cluster.urls)
+        await client.jetstream().add_stream(name="S", subjects=["s"], num_replicas=3)
+        await client.close()
+
+    with Cluster(3) as cluster:
+        assert cluster.leader("S") is None
+        asyncio.run(make(cluster))
+        cluster.wait_until_ready()
+        first = cluster.leader("S")
+        cluster.kill(first)
+        assert await_that(lambda: cluster.leader("S") not in (None, first), seconds=30)
+        cluster.restart()
+        cluster.wait_until_ready()
+
+        assert cluster.leader("S") is not None
+        assert cluster.leader("T") is None
+
+
+def test_settings_of_the_servers_are_those_that_were_given():
+    with Cluster(1, settings={"max_payload": 4096}) as cluster:
+        assert cluster.servers[0].ask("varz")["max_payload"] == 4096
 
 
 def test_a_paused_node_can_be_stopped_and_killed():
