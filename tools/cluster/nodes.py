@@ -4,6 +4,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from secrets import token_hex
 from types import TracebackType
@@ -101,10 +102,11 @@ class Cluster:
 
     def close(self) -> None:
         """End all of them, and remove their files where those are temporary."""
-        for server in self.servers:
-            server.kill()
-        if self._temporary:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        with ExitStack() as stack:  # each of them, whatever comes of the others
+            if self._temporary:
+                stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+            for server in self.servers:
+                stack.callback(server.kill)
 
     # Where they are
 
