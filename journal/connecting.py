@@ -66,6 +66,16 @@ def backend_of(
     return NatsBackend(text, timeout=timeout, **options)
 
 
+def refuse_url(path: str | os.PathLike[str]) -> None:
+    """Raise ValueError for a URL where a folder is meant, or one would be made that is called so."""
+    text = os.fspath(path)
+    if text.startswith((*_NATS, _MEMORY, _FILE)) or _SCHEME.match(text):
+        raise ValueError(
+            f"this takes a folder, and not a URL that begins with {text.partition(':')[0]}: — "
+            "StateStore.connect(…) takes that, or `await AsyncStateStore.connect(…)`"
+        )
+
+
 def refuse_options(url: object, options: dict[str, Any]) -> None:
     """Raise ValueError for options of a store that has none."""
     if options:

@@ -15,7 +15,7 @@ from journal import disk as disks
 from journal.acting import Acting
 from journal.attachments import ATTACH_OVER_BYTES, Attachments
 from journal.catalog import Catalog, SessionPage
-from journal.connecting import folder_of, refuse_options
+from journal.connecting import folder_of, refuse_options, refuse_url
 from journal.diagnosis import Diagnosis, diagnose
 from journal.disk import Disk
 from journal.documents import Documents
@@ -110,6 +110,7 @@ class StateStore:
             raise ValueError(f"durability is 'disk' or 'os', not {durability!r}")
         if snapshots not in ("auto", "always"):
             raise ValueError(f"snapshots is 'auto' or 'always', not {snapshots!r}")
+        refuse_url(base_path)
         disk, layout = self._new_disk(), Layout(base_path)
         if not allow_network:
             refuse_network(disk, layout.base)

@@ -50,7 +50,7 @@ _SMALL: Final = (type(None), bool, int, float)
 class JournalSaver(InWorkers):
     """Keeps the checkpoints of LangGraph's threads in a StateStore, for `compile(checkpointer=…)`.
 
-    store    a StateStore, which stays the caller's to close, or the folder of one
+    store    a StateStore, which stays the caller's to close, or the folder or URL of one
     user_id  whose a new session is, where the config says no "user_id"
     serde    what of a value JSON cannot hold goes through it. Any but LangGraph's own JsonPlusSerializer gets
              every value whole, because it may encrypt; then no message is on record as a text
@@ -70,7 +70,7 @@ class JournalSaver(InWorkers):
     ) -> None:
         super().__init__(serde=serde)
         self._is_ours = not isinstance(store, StateStore)
-        self.store = store if isinstance(store, StateStore) else StateStore(store)
+        self.store = store if isinstance(store, StateStore) else StateStore.connect(store)
         self.user_id = user_id
         self._threads = Threads(self.store)
 

@@ -99,7 +99,7 @@ class JournalSessionRepository(SessionRepository):
     all. Several threads and processes may write one session. A message whose number is taken is refused,
     unless it is the same one: so a call that failed may be repeated.
 
-    store       a StateStore, which stays the caller's to close; or a folder
+    store       a StateStore, which stays the caller's to close; or a folder, or the URL of one elsewhere
     user_id     whose the sessions are that are created
     durability  of a folder: "disk" or "os", as StateStore says
     """
@@ -112,7 +112,9 @@ class JournalSessionRepository(SessionRepository):
         durability: Literal["disk", "os"] = "disk",
     ) -> None:
         self._is_own = not isinstance(store, StateStore)
-        self._store = store if isinstance(store, StateStore) else StateStore(store, durability=durability)
+        self._store = (
+            store if isinstance(store, StateStore) else StateStore.connect(store, durability=durability)
+        )
         self._user_id = user_id
         self._sessions = Opened(self._store, lambda _: ItemsProjection(NAME, _View))
 
