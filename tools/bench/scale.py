@@ -34,8 +34,8 @@ STORE: Final = "SCALE"
 # What a server takes in before it answers: more would be lost.
 WINDOW: Final = 4_000
 CALLS: Final = 300
-# A list that is made for the first time writes a file for each session.
-MOST_LISTED: Final = 100_000
+# A list that is made for the first time reads every journal.
+MOST_LISTED: Final = 1_000_000
 TEXT: Final = (
     "A user's question, which is about as long as such questions are, with some words to spare. " * 2
 )
