@@ -132,13 +132,18 @@ class ReplicatedJournals:
             fd = os.open(self._layout.journal(session_id), os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:
                 at, is_replaced = 0, False
+                known = self._places.get(session_id, 0)
                 reading = self._backend.journals.read(session_id, 0)
                 while at < end and (changes := self._backend.ask(_some(reading))):
-                    is_replaced = is_replaced or any(change.kind != "append" for change in changes)
-                    data = b"".join(change.data for change in changes)[: end - at]
-                    while data:
-                        written = os.pwrite(fd, data, at)
-                        at, data = at + written, data[written:]
+                    for change in changes:
+                        if change.kind != "append":
+                            # Up to where it is known that is its beginning; behind that, another one's.
+                            is_replaced = is_replaced or change.place > known
+                            at = 0
+                        data = b"" if change.kind == "delete" else change.data[: end - at]
+                        while data:
+                            written = os.pwrite(fd, data, at)
+                            at, data = at + written, data[written:]
             finally:
                 os.close(fd)
             del self.holes[session_id]
