@@ -338,20 +338,36 @@ async def _result_of(turn: "Future[None]") -> None:
 
 
 class _LoopEvents(Generic[T]):
+    """For one reader. Who tells in the loop itself wakes it without a detour."""
+
     def __init__(self, native: NativeLoop, loop: asyncio.AbstractEventLoop) -> None:
         self._native, self._loop = native, loop
-        self._queue: asyncio.Queue[T] = asyncio.Queue()
+        self._thread = threading.get_ident()
+        self._events: deque[T] = deque()
+        self._reader: asyncio.Future[None] | None = None
 
     def put(self, event: T) -> None:
-        self._loop.call_soon_threadsafe(self._queue.put_nowait, event)
+        self._events.append(event)
+        if threading.get_ident() == self._thread:
+            self._wake()
+        else:
+            self._loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
 
     def get(self, seconds: float) -> T | None:
-        return self._native.wait(self._next(seconds))
+        if not self._events and seconds > 0:
+            self._native.wait(self._wait(seconds))
+        return self._events.popleft() if self._events else None
 
-    async def _next(self, seconds: float) -> T | None:
-        if not self._queue.empty():
-            return self._queue.get_nowait()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                return await self._queue.get()
-        return None
+    async def _wait(self, seconds: float) -> None:
+        self._reader = self._loop.create_future()
+        timer = self._loop.call_later(seconds, self._wake)
+        try:
+            if not self._events:  # one that came from another thread meanwhile
+                await self._reader
+        finally:
+            timer.cancel()
+            self._reader = None
