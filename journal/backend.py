@@ -17,6 +17,7 @@ class Change(NamedTuple):
     kind   "append": a batch behind what is there; "replace": a whole new journal in the place of the old one;
            "delete": the journal is gone
     data   the bytes of whole lines; of a deletion, the session's tombstones, all that it ever had
+    tombstones  of a replacement, those that the session had: what told of them can be read no more
     """
 
     session_id: str
@@ -24,6 +25,7 @@ class Change(NamedTuple):
     after: int
     kind: Literal["append", "replace", "delete"]
     data: bytes
+    tombstones: bytes = b""
 
 
 Heard: TypeAlias = Callable[[Change], None]
@@ -75,7 +77,10 @@ class Journals(Protocol):
         """
 
     async def replace(self, session_id: str, lines: Sequence[bytes], after: int) -> int:
-        """Put lines in the place of all that is there; as `append`. What was there can be read no more."""
+        """Put lines in the place of all that is there; as `append`. What was there can be read no more.
+
+        What is known of the session's tombstones stays known: the change has them.
+        """
 
     async def delete(self, session_id: str, tombstones: bytes, after: int) -> int:
         """Remove a session's lines; as `append`. What was there can be read no more."""

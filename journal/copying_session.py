@@ -78,6 +78,8 @@ class Copying:
             if change.kind == "replace" and self._version:
                 await self._compare_anew()
                 lines = []
+            if change.tombstones:
+                await self._bury(change.tombstones)
             found = change.data.split(b"\n")[:-1]
             chains, _, damage = check_lines(found, self._version + 1, self._chain)
             reason = "its batch is not whole" if damage is None else damage.reason
@@ -318,6 +320,7 @@ class _Lines:
             if change.kind == "delete":
                 self.tombstones = change.data.splitlines(keepends=True)
             else:
+                self.tombstones += change.tombstones.splitlines(keepends=True)
                 self._lines.extend(change.data.split(b"\n")[:-1])
         return self._lines[0]
 

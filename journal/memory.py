@@ -78,8 +78,9 @@ class MemoryJournals:
             if self._head(session_id) != after:
                 raise Moved
             self._last += 1
-            change = Change(session_id, self._last, after, kind, data)  # type: ignore[arg-type]
             changes = self._of.setdefault(session_id, [])
+            tombstones = tombstones_of(changes) if kind == "replace" else b""
+            change = Change(session_id, self._last, after, kind, data, tombstones)  # type: ignore[arg-type]
             if kind != "append":
                 for void in changes:
                     del self._changes[void.place]
@@ -108,6 +109,13 @@ class _Listening:
         with self._journals._mutex:
             if self in self._journals._listening:
                 self._journals._listening.remove(self)
+
+
+def tombstones_of(changes: Sequence[Change]) -> bytes:
+    """What a session's changes tell of its deletions: the first one does, if any."""
+    if not changes:
+        return b""
+    return changes[0].data if changes[0].kind == "delete" else changes[0].tombstones
 
 
 class MemoryFiles:

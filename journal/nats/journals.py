@@ -8,7 +8,7 @@ from nats.aio.msg import Msg
 
 from journal.backend import Change, Heard, Listening, Unreachable
 from journal.nats.connection import Connection
-from journal.nats.layout import EXPECTED, KIND, PIECES, ROLLUP, Kind, Layout
+from journal.nats.layout import EXPECTED, KIND, PIECES, ROLLUP, TOMBSTONES, Kind, Layout
 from journal.nats.stream import Message, Stream
 from journal.nats.subject import Subject
 
@@ -50,7 +50,9 @@ class NatsJournals:
     def _change(self, message: Message, data: bytes) -> Change:
         place, subject, headers, _ = message
         kind: Kind = headers.get(KIND, "append")  # type: ignore[assignment]
-        return Change(self._layout.session_of(subject), place, int(headers.get(EXPECTED, 0)), kind, data)
+        end = int(headers.get(TOMBSTONES, 0))
+        session_id, after = self._layout.session_of(subject), int(headers.get(EXPECTED, 0))
+        return Change(session_id, place, after, kind, data[end:], data[:end])
 
     async def listen(self, session_id: str | None, heard: Heard) -> Listening:
         """See Journals.listen."""
@@ -81,15 +83,29 @@ class NatsJournals:
 
     async def replace(self, session_id: str, lines: Sequence[bytes], after: int) -> int:
         """See Journals.replace."""
-        return await self._put(session_id, "replace", b"".join(lines), after)
+        with self._connection.in_time():
+            tombstones = await self._tombstones(session_id) if after else b""
+            headers = {TOMBSTONES: str(len(tombstones))} if tombstones else {}
+            return await self._put(session_id, "replace", b"".join((tombstones, *lines)), after, headers)
+
+    async def _tombstones(self, session_id: str) -> bytes:
+        """What is known of a session's deletions: its first message tells."""
+        first = await self._stream.next(self._layout.changes(session_id), 0)
+        data = None if first is None or KIND not in first.headers else await self._data(first)
+        if first is None or data is None:
+            return b""
+        change = self._change(first, data)
+        return change.data if change.kind == "delete" else change.tombstones
 
     async def delete(self, session_id: str, tombstones: bytes, after: int) -> int:
         """See Journals.delete."""
-        return await self._put(session_id, "delete", tombstones, after)
+        return await self._put(session_id, "delete", tombstones, after, {})
 
-    async def _put(self, session_id: str, kind: Kind, data: bytes, after: int) -> int:
+    async def _put(
+        self, session_id: str, kind: Kind, data: bytes, after: int, headers: dict[str, str]
+    ) -> int:
         session = self._session(session_id)
         with self._connection.in_time():
-            place = await session.add(data, {EXPECTED: str(after), KIND: kind, ROLLUP: "sub"})
+            place = await session.add(data, {EXPECTED: str(after), KIND: kind, ROLLUP: "sub", **headers})
             await session.sweep()
         return place

@@ -23,6 +23,7 @@ EXPECTED: Final = "Nats-Expected-Last-Subject-Sequence"
 ROLLUP: Final = "Nats-Rollup"
 # Ours
 KIND: Final = "Journal-Kind"  # "replace" or "delete"; without it, a change is an append
+TOMBSTONES: Final = "Journal-Tombstones"  # of a replacement: so many bytes before its lines are those
 PIECES: Final = "Journal-Pieces"  # "ID/COUNT": the payload is elsewhere
 PUT: Final = "Journal-Put"  # of a file: which call wrote it
 AFTER: Final = "Journal-After"  # of a piece: what its change expects to be the last one

@@ -24,6 +24,7 @@ from journal.replica.files import PLAIN, put_here, read_whole
 from journal.replica.snapshots import SharedSnapshots
 from journal.replica.spool import Spool
 from journal.waiting import Lock
+from journal.watching import Added
 
 # So many bytes are fetched before they are written down.
 TOGETHER_BYTES: Final = 1024 * 1024
@@ -199,17 +200,23 @@ class ReplicatedJournals:
                 self._all = changes[-1].place
         return touched
 
-    def hear(self, change: Change) -> None:
-        """Take in a change as it comes, if it is the next one; else look. Raises UnreachableError."""
+    def hear(self, change: Change) -> Added | None:
+        """Take in a change as it comes, if it is the next one; else look. Raises UnreachableError.
+
+        What was added to the session's file, where it is no more than that.
+        """
         session_id = change.session_id
         with self.lock_of(session_id):
             place = self._place_of(session_id)
             if change.place <= place:
-                return
-            if change.after == place and session_id not in self.stale:
-                self._take_in(session_id, [change])
-            else:
+                return None
+            if change.after != place or session_id in self.stale:
                 self.pull(session_id)
+                return None
+            self._take_in(session_id, [change])
+            if change.kind != "append" or session_id in self._spool:
+                return None
+            return Added(os.lstat(self._layout.journal(session_id)).st_size, change.data)
 
     def _take_in(self, session_id: str, changes: Iterable[Change]) -> bool:
         """Write changes down that are not here yet; under the session's lock."""
@@ -230,6 +237,8 @@ class ReplicatedJournals:
             self._is_void()
             if change.kind == "replace":
                 behind.append(change.data)
+                if change.tombstones:
+                    self._note_deletion(session_id, change.tombstones)
             else:
                 self._note_deletion(session_id, change.data)
         if place == before:
