@@ -18,6 +18,7 @@ from journal.errors import JournalWarning, UnsafePathError
 
 if TYPE_CHECKING:
     from journal.waiting import Lock
+    from journal.watching import Names
 
 try:
     import fcntl
@@ -100,7 +101,7 @@ class Disk:
 
     def told(
         self, session_id: str | None, is_over: Callable[[], bool]
-    ) -> Generator[frozenset[str] | None, None, None] | None:
+    ) -> "Generator[Names | None, None, None] | None":
         """Who tells of changes of a session, or of all, as `watching.changes`; None where one must watch."""
         return None
 

@@ -101,6 +101,8 @@ class _One:
 
     def touch(self, names: Names | None) -> None:
         """Note which trails are to be looked at: those `due`."""
+        if isinstance(names, Mapping):
+            self._trail.added = next(iter(names.values()), None)
         if not self.due:
             self.due.append(self._trail)
 
@@ -120,6 +122,9 @@ class _All:
             touched = self._compare()
         else:
             touched = [self._of(each) for name in names if (each := _session_of(name)) is not None]
+            if isinstance(names, Mapping):
+                for trail, added in zip(touched, names.values(), strict=True):
+                    trail.added = added
         waiting = set(self.due)
         self.due.extend(each for each in touched if each not in waiting)
 

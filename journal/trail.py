@@ -6,12 +6,14 @@ import sys
 from array import array
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from journal.chain import outline
+from journal.chain import Damage, check_lines, outline
 from journal.disk import CHUNK_BYTES, Disk
 from journal.errors import CorruptRecordError, JournalError, unreadable
 from journal.history import decoded
 from journal.log import Log
 from journal.reader import Position, beginning
+from journal.record import decode_record
+from journal.watching import Added
 from projections.events import Record
 
 After: TypeAlias = int | Record | Literal["now"]
@@ -35,12 +37,14 @@ class Trail:
 
     is_behind  whether there may be more to read at once
     error      why the session cannot be read on, until its file changes
+    added      what was added to the file since the last step, where somebody told
     """
 
     def __init__(self, disk: Disk, path: str, session_id: str, after: After) -> None:
         self.session_id = session_id
         self.is_behind = True
         self.error: JournalError | None = None
+        self.added: Added | None = None
         self._disk, self._path = disk, path
         self._position = beginning(session_id)
         # Nothing up to this number is given out, as long as that record has this chain, where it is known.
@@ -76,6 +80,9 @@ class Trail:
         """Read on, for some 256 KiB or a batch; what of it is new."""
         found: list[Followed] = []
         self.error = None
+        added, self.added = self.added, None
+        if added is not None and (taken := self._take(added)) is not None:
+            return taken
         log = self._log()
         try:
             seen = self._look()
@@ -93,6 +100,24 @@ class Trail:
             self._after, chain, _ = self._position
             self._proof = chain.decode()
         return found
+
+    def _take(self, added: Added) -> list[Followed] | None:
+        """What is new, without a look at the file; None where only the file can tell."""
+        size, data = added
+        version, chain, offset = self._position
+        if self.is_behind or self._known is not None or offset + len(data) != size or self._after > version:
+            return None
+        lines = data.split(b"\n")[:-1]
+        chains, places, damage = check_lines(lines, version + 1, chain)
+        if damage is not None or not lines or not version or (places[-1] is not None and places[-1][0]):
+            return None
+        try:
+            records = [decode_record(line) for line in lines]
+        except Damage:
+            return None
+        self._read.extend(hash(record.id) for record in records)
+        self._position = Position(version + len(lines), chains[-1], size)
+        return [_followed(self.session_id, record) for record in records]
 
     def _read_on(self, log: Log, found: list[Followed]) -> None:
         self._stand(log)

@@ -17,6 +17,7 @@ from journal.replica.files import PLAIN, ReplicatedFiles
 from journal.replica.journals import ReplicatedJournals
 from journal.tombstones import id_of
 from journal.waiting import Waiting
+from journal.watching import Added, Names
 
 # Who listens looks so often whether anything was missed.
 LOOK_EACH_SECONDS: Final = 1.0
@@ -111,7 +112,7 @@ class Replica(Disk):
 
     def told(
         self, session_id: str | None, is_over: Callable[[], bool]
-    ) -> Generator[frozenset[str] | None, None, None]:
+    ) -> Generator[Names | None, None, None]:
         """See Disk.told: listens, and looks each second whether anything was missed."""
         ask, journals = self._asking.ask, self._journals
         events = self._waiting.events()
@@ -125,17 +126,19 @@ class Replica(Disk):
             yield None
             look_at = time.monotonic() + LOOK_EACH_SECONDS
             while not is_over():
-                touched = set()
+                touched: dict[str, Added | None] = {}
                 change = events.get(_TICK_SECONDS)
                 with contextlib.suppress(UnreachableError):  # it comes back, or the next reader tells
                     while change is not None:
-                        touched.add(change.session_id)
-                        journals.hear(change)
+                        name = f"{change.session_id}{JOURNAL_ENDING}"
+                        added = journals.hear(change)
+                        touched[name] = added if name not in touched else None
                         change = events.get(0)
                     if time.monotonic() >= look_at:
                         look_at = time.monotonic() + LOOK_EACH_SECONDS
-                        touched |= self._look_for(session_id)
-                yield frozenset(f"{each}{JOURNAL_ENDING}" for each in touched)
+                        found = self._look_for(session_id)
+                        touched |= dict.fromkeys(f"{each}{JOURNAL_ENDING}" for each in found)
+                yield touched
         finally:
             with contextlib.suppress(UnreachableError, RuntimeError):  # there is nobody any more to tell
                 ask(listening.close())
