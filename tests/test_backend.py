@@ -2,13 +2,11 @@
 
 import asyncio
 import contextlib
-import functools
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from random import Random
-from typing import Any
 
 import msgspec
 import pytest
@@ -22,22 +20,7 @@ from journal.record import encode_batch, prepare
 from journal.tombstones import Tombstone
 from projections.events import Change as Event
 from projections.events import UserMessageAdded
-
-SECONDS = 60
-
-
-def on_a_loop(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
-    """Run a test's coroutine; one that hangs fails."""
-
-    @functools.wraps(test)
-    def run(*arguments: Any, **options: Any) -> None:
-        async def main() -> None:
-            async with asyncio.timeout(SECONDS):
-                await test(*arguments, **options)
-
-        asyncio.run(main())
-
-    return run
+from tests.coroutines import changes_of, comes_true, on_a_loop
 
 
 @dataclass
@@ -110,10 +93,6 @@ class Journal:
         return msgspec.json.encode(note) + b"\n"
 
 
-async def everything(changes: AsyncIterator[Change]) -> list[Change]:
-    return [change async for change in changes]
-
-
 async def fill(backend: Backend, session_id: str, *sizes: int) -> tuple[list[Change], Journal]:
     """Append batches of so many lines; what was appended, as it must be read."""
     journal, changes, place = Journal(session_id), [], 0
@@ -131,8 +110,8 @@ async def fill(backend: Backend, session_id: str, *sizes: int) -> tuple[list[Cha
 async def test_a_session_begins_with_nothing(shared):
     async with shared as backend:
         assert await backend.journals.head("s") == 0
-        assert await everything(backend.journals.read("s", 0)) == []
-        assert await everything(backend.journals.read(None, 0)) == []
+        assert await changes_of(backend, "s") == []
+        assert await changes_of(backend) == []
 
 
 @on_a_loop
@@ -145,7 +124,7 @@ async def test_what_was_appended_is_read(shared):
         assert changes[0].place > 0
         assert await backend.journals.head("s") == changes[-1].place
         for behind, after in enumerate([0, *(change.place for change in changes)]):
-            assert await everything(backend.journals.read("s", after)) == changes[behind:]
+            assert await changes_of(backend, "s", after) == changes[behind:]
 
 
 @on_a_loop
@@ -161,7 +140,7 @@ async def test_whoever_has_not_seen_the_last_change_writes_nothing(shared):
             with pytest.raises(Moved):
                 await backend.journals.delete("s", journal.tombstone(), after)
 
-        assert await everything(backend.journals.read("s", 0)) == changes
+        assert await changes_of(backend, "s") == changes
 
 
 @on_a_loop
@@ -182,7 +161,7 @@ async def test_of_many_who_append_at_once_one_does(shared):
             assert len(written) == 1
             assert all(isinstance(results[number], Moved) for number in range(9) if number not in written)
             lines, journal = batches[written[0]]
-            found = await everything(one.journals.read("s", place))
+            found = await changes_of(one, "s", place)
             assert [change.data for change in found] == [b"".join(lines)]
             place = found[-1].place
 
@@ -194,14 +173,14 @@ async def test_what_was_acknowledged_is_there_for_all(shared):
         readers = [await shared.another(), await shared.another()]
         journal, place = Journal("s"), 0
         for number in range(60):
-            reader = readers[number % 2].journals
+            reader = readers[number % 2]
             lines, journal = journal.batch()
             before, place = place, await writer.journals.append("s", lines, place)
-            found = await everything(reader.read("s", before))
+            found = await changes_of(reader, "s", before)
 
             assert [change.data for change in found] == [b"".join(lines)]
-            assert await reader.head("s") == found[-1].place
-            assert len(await everything(reader.read(None, 0))) == number + 1
+            assert await reader.journals.head("s") == found[-1].place
+            assert len(await changes_of(reader)) == number + 1
 
 
 @on_a_loop
@@ -212,9 +191,9 @@ async def test_all_sessions_are_read_in_the_order_of_their_places(ordered):
             found, _ = await fill(backend, f"s{number % 7}-{number}", 1, 2)
             changes += found
 
-        assert await everything(backend.journals.read(None, 0)) == changes
-        assert await everything(backend.journals.read(None, changes[50].place)) == changes[51:]
-        assert await everything(backend.journals.read(None, changes[-1].place)) == []
+        assert await changes_of(backend) == changes
+        assert await changes_of(backend, None, changes[50].place) == changes[51:]
+        assert await changes_of(backend, None, changes[-1].place) == []
 
 
 @on_a_loop
@@ -229,13 +208,13 @@ async def test_a_replacement_is_all_that_can_be_read(shared):
         with pytest.raises(Moved):
             await backend.journals.append("s", more, changes[-1].place)
         last = await backend.journals.append("s", more, place)
-        found = await everything(backend.journals.read("s", 0))
+        found = await changes_of(backend, "s")
 
         assert place > changes[-1].place
         assert [(change.kind, change.data) for change in found][-1:] == [("append", b"".join(more))]
         assert b"".join(change.data for change in found) == b"".join([*lines, *more])
         assert found[-1].place == last == await backend.journals.head("s")
-        assert await everything(backend.journals.read("t", 0)) == other
+        assert await changes_of(backend, "t") == other
 
 
 @on_a_loop
@@ -246,7 +225,7 @@ async def test_a_replacement_is_told_to_those_who_read_on(shared):
         lines, _ = Journal("s").batch("again")
         place = await backend.journals.replace("s", lines, changes[-1].place)
         for change in changes:
-            found = await everything(backend.journals.read("s", change.place))
+            found = await changes_of(backend, "s", change.place)
 
             assert [(change.place, change.kind, change.data) for change in found] == [
                 (place, "replace", b"".join(lines))
@@ -260,19 +239,19 @@ async def test_a_deletion_leaves_its_tombstones_and_the_session_may_begin_anew(s
         note = journal.tombstone()
         place = await backend.journals.delete("s", note, changes[-1].place)
         for after in (0, changes[0].place, changes[1].place):
-            found = await everything(backend.journals.read("s", after))
+            found = await changes_of(backend, "s", after)
             assert [(each.place, each.kind, each.data) for each in found] == [(place, "delete", note)]
         assert await backend.journals.head("s") == place
         lines, journal = Journal("s").batch("anew")
         with pytest.raises(Moved):
             await backend.journals.append("s", lines, 0)
         last = await backend.journals.append("s", lines, place)
-        found = await everything(backend.journals.read("s", 0))
+        found = await changes_of(backend, "s")
 
         assert [(each.kind, each.data) for each in found] == [("delete", note), ("append", b"".join(lines))]
         assert found[1].after == place
         assert found[1].place == last
-        assert await everything(backend.journals.read("s", place)) == found[1:]
+        assert await changes_of(backend, "s", place) == found[1:]
 
 
 IDS = [
@@ -307,14 +286,14 @@ async def test_any_id_is_a_session_of_its_own(shared):
         last = expected["*"][-1]
         await backend.journals.replace("*", (lines := Journal("*").batch("only this")[0]), last.place)
         found: defaultdict[str, list[bytes]] = defaultdict(list)
-        for change in await everything(backend.journals.read(None, 0)):
+        for change in await changes_of(backend):
             found[change.session_id].append(change.data)
 
         del expected["*"]
         assert found.pop("*") == [b"".join(lines)]
         assert found == {each: [change.data for change in changes] for each, changes in expected.items()}
         for session_id, changes in expected.items():
-            assert await everything(backend.journals.read(session_id, 0)) == changes
+            assert await changes_of(backend, session_id) == changes
 
 
 @pytest.mark.parametrize(
@@ -336,9 +315,9 @@ async def test_a_change_may_be_large(shared, texts):
         place = await backend.journals.append("s", lines, first.place)
         small, journal = journal.batch()
         last = await backend.journals.append("s", small, place)
-        found = await everything(other.journals.read("s", 0))
+        found = await changes_of(other, "s")
 
-        assert found == await everything(other.journals.read(None, 0))
+        assert found == await changes_of(other)
         assert [change.data for change in found] == [first.data, b"".join(lines), b"".join(small)]
         assert [change.place for change in found][1:] == [place, last]
         await comes_true(lambda: len(heard) == 3)
@@ -348,14 +327,8 @@ async def test_a_change_may_be_large(shared, texts):
         replaced = await backend.journals.replace("s", lines, last)
         assert await backend.journals.head("s") == replaced
         for reader in (backend, other):
-            found = await everything(reader.journals.read("s", 0))
+            found = await changes_of(reader, "s")
             assert b"".join(change.data for change in found) == b"".join(lines)
-
-
-async def comes_true(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 @on_a_loop
@@ -403,7 +376,7 @@ async def test_sessions_are_written_side_by_side(shared):
 
         expected = await asyncio.gather(*(write(number) for number in range(16)))
         for number, changes in enumerate(expected):
-            found = await everything(writers[number % 2].journals.read(f"s{number}", 0))
+            found = await changes_of(writers[number % 2], f"s{number}")
             assert found == changes
 
 
@@ -421,14 +394,14 @@ async def test_a_cancelled_append_was_written_or_was_not(shared):
             with contextlib.suppress(asyncio.CancelledError):
                 await task
             await asyncio.sleep(0.02)  # it may be on its way
-            if found := await everything(backend.journals.read("s", place)):
+            if found := await changes_of(backend, "s", place):
                 assert [change.data for change in found] == [b"".join(lines)]
                 journal, place = after, found[-1].place
                 wrote.append(place)
 
         lines, _ = journal.batch()
         place = await backend.journals.append("s", lines, place)
-        assert [each.place for each in await everything(backend.journals.read("s", 0))] == [*wrote, place]
+        assert [each.place for each in await changes_of(backend, "s")] == [*wrote, place]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -464,13 +437,11 @@ async def test_it_is_as_a_list_of_changes(ordered, seed):
                     model = [change for change in model if change.session_id != session_id]
                 model.append(Change(session_id, place, after, kind, data))
 
-            reader = random.choice(backends).journals
+            reader = random.choice(backends)
             after = random.choice(places)
-            assert await reader.head(session_id) == heads.get(session_id, 0)
-            assert await everything(reader.read(None, after)) == [
-                each for each in model if each.place > after
-            ]
-            assert await everything(reader.read(session_id, after)) == [
+            assert await reader.journals.head(session_id) == heads.get(session_id, 0)
+            assert await changes_of(reader, None, after) == [each for each in model if each.place > after]
+            assert await changes_of(reader, session_id, after) == [
                 each for each in model if each.place > after and each.session_id == session_id
             ]
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import functools
 import json
 import os
 import time
@@ -21,26 +20,9 @@ from journal.nats import NatsBackend
 from journal.nats.address import parse
 from journal.nats.layout import AFTER, EXPECTED, HEADER_BYTES, KIND, PIECES, Layout
 from journal.nats.link import _Client, read_headers
-from journal.nats.stream import Stream
+from journal.nats.stream import Stream, ask_api
+from tests.coroutines import changes_of, comes_true, on_a_loop
 from tests.nats_credentials import operated
-
-SECONDS = 60
-
-
-def on_a_loop(test: Callable[..., Any]) -> Callable[..., None]:
-    """Run a test's coroutine; one that hangs fails, and one that leaves something running."""
-
-    @functools.wraps(test)
-    def run(*arguments: Any, **options: Any) -> None:
-        async def main() -> None:
-            async with asyncio.timeout(SECONDS):
-                await test(*arguments, **options)
-                while rest := asyncio.all_tasks() - {asyncio.current_task()}:
-                    await asyncio.wait(rest)
-
-        asyncio.run(main())
-
-    return run
 
 
 @contextlib.asynccontextmanager
@@ -67,16 +49,6 @@ async def promise(url: str, **options: Any) -> Promise:
         return await backend.open()
     finally:
         await backend.close()
-
-
-async def everything(backend: NatsBackend, session_id: str | None = None, after: int = 0) -> list[Change]:
-    return [change async for change in backend.journals.read(session_id, after)]
-
-
-async def comes_true(condition: Callable[[], bool], seconds: float = 15.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.02)
 
 
 # Where it is
@@ -156,7 +128,7 @@ async def test_who_has_the_password_is_let_in(guarded, store_name):
     async with opened(guarded.url(store_name)) as backend:
         assert await backend.journals.append("s", [b"1\n"], 0)
     async with opened(f"{guarded.urls[0]}/{store_name}", user="writer", password="a-password") as backend:
-        assert len(await everything(backend)) == 1
+        assert len(await changes_of(backend)) == 1
 
 
 @on_a_loop
@@ -196,7 +168,7 @@ async def test_what_a_user_may_not_do_is_refused_with_its_subject(guarded):
         with pytest.raises(Unreachable, match=r"may not publish to 'forbidden\.e\."):
             await limited.journals.append("s", [b"1\n"], 0)
         assert time.monotonic() - start < 1
-        assert await everything(limited) == []
+        assert await changes_of(limited) == []
 
 
 @on_a_loop
@@ -210,7 +182,7 @@ async def test_who_may_not_listen_is_told_so_and_others_are_not(guarded):
 
 
 @on_a_loop
-async def test_a_user_who_may_do_what_the_reference_says_can_do_everything():
+async def test_a_user_who_may_do_what_the_reference_says_can_do_changes_of():
     page = (Path(__file__).parents[1] / "docs" / "reference" / "nats.md").read_text()
     permissions = json.loads(page.split("## Permissions")[1].split("```json")[1].split("```")[0])
     users = [{"user": "u", "password": "p", "permissions": permissions}]
@@ -222,7 +194,7 @@ async def test_a_user_who_may_do_what_the_reference_says_can_do_everything():
             place = await backend.journals.append("s", [b"1\n"], 0)
             place = await backend.journals.append("s", LARGE, place)
             place = await backend.journals.replace("s", LARGE, place)
-            assert len(await everything(backend)) == 1
+            assert len(await changes_of(backend)) == 1
             place = await backend.journals.delete("s", b"t\n", place)
             assert await backend.journals.head("s") == place
             await comes_true(lambda: len(heard) == 8)
@@ -248,7 +220,7 @@ async def test_a_full_account_is_told_so_and_nothing_was_written(guarded):
 
         with pytest.raises(Unreachable, match="make room"):
             await fill()
-        assert [change.place for change in await everything(backend)] == expected
+        assert [change.place for change in await changes_of(backend)] == expected
         with pytest.raises(Unreachable):
             await backend.files.put("documents/a/b.md", b"x" * 500_000)
         with pytest.raises(Unreachable):
@@ -489,10 +461,10 @@ async def test_an_append_without_an_answer_is_unclear_and_reading_on_tells(one_n
         swallow.is_on = True
         with pytest.raises(Unclear):
             await backend.journals.append("s", [b"2\n"], first)
-        found = [change.data for change in await everything(other, "s")]
+        found = [change.data for change in await changes_of(other, "s")]
         assert found == ([b"1\n"] if way == "to_server" else [b"1\n", b"2\n"])
         # A reader waits until it is back.
-        reading = asyncio.create_task(everything(backend, "s", first))
+        reading = asyncio.create_task(changes_of(backend, "s", first))
         await asyncio.sleep(0.1)
         assert not reading.done()
         swallow.is_on = False
@@ -526,7 +498,7 @@ async def test_a_lost_connection_is_noticed_at_once_and_replaced(one_node, store
         with pytest.raises(Unclear, match="lost"):
             await appending
         assert time.monotonic() - start < 1
-        assert [change.data for change in await everything(backend, "s")] == [b"1\n"]
+        assert [change.data for change in await changes_of(backend, "s")] == [b"1\n"]
         assert backend._connection._link is not lost
         await other.journals.append("s", [b"2\n"], place)
         await comes_true(lambda: [change.data for change in heard][-1:] == [b"2\n"])
@@ -549,7 +521,7 @@ async def test_while_no_server_is_there_everything_ends_in_time_and_goes_on_late
                 lambda: backend.journals.replace("s", [b"2\n"], place),
                 lambda: backend.journals.delete("s", b"2\n", place),
                 lambda: backend.journals.head("s"),
-                lambda: everything(backend, "s"),
+                lambda: changes_of(backend, "s"),
                 lambda: backend.files.get("documents/a/b.md"),
                 lambda: backend.files.put("documents/a/b.md", b"2"),
                 lambda: backend.files.names(""),
@@ -565,7 +537,7 @@ async def test_while_no_server_is_there_everything_ends_in_time_and_goes_on_late
             cluster.wait_until_ready()
             await comes_true(lambda: backend._connection._link.is_up)
             place = await backend.journals.append("s", [b"2\n"], place)
-            assert [change.data for change in await everything(backend, "s")] == [b"1\n", b"2\n"]
+            assert [change.data for change in await changes_of(backend, "s")] == [b"1\n", b"2\n"]
             await comes_true(lambda: len(heard) == 2)
 
 
@@ -594,7 +566,7 @@ async def test_what_a_server_answers_is_found_behind_one_that_stands_still(store
                 try:
                     place = await backend.journals.append("s", [line], place)
                 except Unclear:
-                    found = await everything(backend, "s", place)
+                    found = await changes_of(backend, "s", place)
                     assert [change.data for change in found] in ([], [line])
                     if not found:
                         continue
@@ -603,7 +575,7 @@ async def test_what_a_server_answers_is_found_behind_one_that_stands_still(store
             cluster.resume(node)
 
             assert len(written) == 20
-            assert [change.data for change in await everything(backend, "s")] == written
+            assert [change.data for change in await changes_of(backend, "s")] == written
 
 
 @pytest.mark.parametrize("how", ["kill", "pause"])
@@ -623,7 +595,7 @@ async def test_appends_go_on_when_the_leader_is_lost(store_name, how):
                         lines.append(line)
                         await asyncio.sleep(0.01)
                         continue
-                    for change in await everything(backend, session_id, place):
+                    for change in await changes_of(backend, session_id, place):
                         place = change.place
                         lines.append(change.data)
 
@@ -636,7 +608,25 @@ async def test_appends_go_on_when_the_leader_is_lost(store_name, how):
 
             for session_id, lines in written.items():
                 assert lines == [b"%d\n" % number for number in range(60)]
-                assert [change.data for change in await everything(backend, session_id)] == lines
+                assert [change.data for change in await changes_of(backend, session_id)] == lines
+
+
+@on_a_loop
+async def test_where_nobody_takes_messages_an_append_waits(one_node, store_name):
+    """As while servers choose a leader: it is written when there is one, or it certainly was not."""
+    async with opened(one_node.url(store_name), timeout=2) as backend:
+        await backend.journals.append("s", [b"1\n"], 0)
+        await ask_api(backend._connection, f"STREAM.DELETE.{store_name}")
+        start = time.monotonic()
+        with pytest.raises(Unreachable, match="have no leader"):
+            await backend.journals.append("s", [b"2\n"], 0)
+        assert 1.5 < time.monotonic() - start < 4
+        appending = asyncio.create_task(backend.journals.append("s", [b"3\n"], 0))
+        await asyncio.sleep(0.3)
+        assert not appending.done()
+        await promise(one_node.url(store_name))
+        await appending
+        assert [change.data for change in await changes_of(backend, "s")] == [b"3\n"]
 
 
 @on_a_loop
@@ -656,7 +646,7 @@ async def test_a_closed_backend_says_so(one_node, store_name):
         with pytest.raises(Unreachable, match="was closed"):
             await backend.journals.append("s", [b"1\n"], 0)
         with pytest.raises(Unreachable, match="was closed"):
-            await everything(backend)
+            await changes_of(backend)
         await backend.open()
         await backend.close()
 
@@ -679,14 +669,14 @@ async def test_a_server_that_does_not_know_better_is_asked_again(one_node, store
 
         monkeypatch.setattr(Stream, "_add", refusing)
         second = await backend.journals.append("s", [b"2\n"], first)
-        assert [change.place for change in await everything(backend, "s")] == [first, second]
+        assert [change.place for change in await changes_of(backend, "s")] == [first, second]
         refusals[0] = 1
         with pytest.raises(Moved):
             await backend.journals.append("s", [b"3\n"], first)
         refusals[0] = 10_000
         with pytest.raises(Unreachable, match="do not agree"):
             await backend.journals.append("s", [b"3\n"], second)
-        assert len(await everything(backend, "s")) == 2
+        assert len(await changes_of(backend, "s")) == 2
 
 
 @on_a_loop
@@ -696,7 +686,7 @@ async def test_what_a_server_does_not_have_yet_is_read_from_the_leader(one_node,
         place = 0
         for number in range(5):
             place = await backend.journals.append("s", [b"%d\n" % number], place)
-        whole = await everything(backend, "s")
+        whole = await changes_of(backend, "s")
         get_many = Stream._get_many
         for known in (0, 1, 4):
 
@@ -705,9 +695,9 @@ async def test_what_a_server_does_not_have_yet_is_read_from_the_leader(one_node,
                 return [message for message in found if message.place <= known], False
 
             monkeypatch.setattr(Stream, "_get_many", lagging)
-            assert await everything(backend, "s") == whole
-            assert await everything(backend) == whole
-            assert await everything(backend, "s", whole[1].place) == whole[2:]
+            assert await changes_of(backend, "s") == whole
+            assert await changes_of(backend) == whole
+            assert await changes_of(backend, "s", whole[1].place) == whole[2:]
 
 
 @on_a_loop
@@ -726,7 +716,7 @@ async def test_a_message_that_is_lost_on_its_way_is_asked_for_again(one_node, st
             return parts, end
 
         monkeypatch.setattr(connection, "ask_for_all", lossy)
-        assert [change.data for change in await everything(backend, "s")] == [b"%d\n" % n for n in range(30)]
+        assert [change.data for change in await changes_of(backend, "s")] == [b"%d\n" % n for n in range(30)]
         assert not lose
 
 
@@ -741,12 +731,12 @@ async def test_what_a_crash_kept_of_an_erased_journal_goes_when_it_is_read(one_n
         subject = backend._layout.changes("s")
         void = await backend.journals._stream.add(subject, b"x\n", {EXPECTED: str(place), KIND: kind})
         last = await backend.journals.append("s", [b"y\n"], void)
-        found = await everything(backend, "s", place)
+        found = await changes_of(backend, "s", place)
 
         assert [(each.place, each.kind) for each in found] == [(void, kind), (last, "append")]
-        assert await everything(backend) == [Change("t", other, 0, "append", b"1\n"), *found]
+        assert await changes_of(backend) == [Change("t", other, 0, "append", b"1\n"), *found]
         for after in (0, place, void):
-            assert await everything(backend, "s", after) == [each for each in found if each.place > after]
+            assert await changes_of(backend, "s", after) == [each for each in found if each.place > after]
 
 
 # Pieces of large changes
@@ -767,7 +757,7 @@ async def test_a_large_change_that_was_not_finished_is_not_there(one_node, store
         session = backend.journals._session("s")
         id, count = await session._write_pieces(b"".join(LARGE), str(first))
 
-        assert [change.data for change in await everything(backend, "s")] == [b"1\n"]
+        assert [change.data for change in await changes_of(backend, "s")] == [b"1\n"]
         await session.sweep()
         assert len(await pieces_of(backend)) == 1  # their message may still come
         second = await backend.journals.append("s", [b"2\n"], first)
@@ -778,7 +768,7 @@ async def test_a_large_change_that_was_not_finished_is_not_there(one_node, store
             await backend.journals._stream.add(
                 backend._layout.changes("s"), b"", {EXPECTED: str(first), PIECES: f"{id}/{count}"}
             )
-        assert [change.data for change in await everything(backend, "s")] == [b"1\n", b"2\n", b"".join(LARGE)]
+        assert [change.data for change in await changes_of(backend, "s")] == [b"1\n", b"2\n", b"".join(LARGE)]
         await backend.journals.delete("s", b"t\n", place)
         assert await pieces_of(backend) == []
 
@@ -795,13 +785,13 @@ async def test_pieces_of_changes_that_count_stay(one_node, store_name):
             await backend.journals._session(session_id).sweep()
 
         assert len(await pieces_of(backend)) == 3
-        assert [len(change.data) for change in await everything(backend, "s")] == [1_500_003, 1_500_003, 2]
+        assert [len(change.data) for change in await changes_of(backend, "s")] == [1_500_003, 1_500_003, 2]
         place = await backend.journals.replace("s", LARGE, place)
         assert len(await pieces_of(backend)) == 2
-        assert [(each.kind, each.data) for each in await everything(backend, "s")] == [
+        assert [(each.kind, each.data) for each in await changes_of(backend, "s")] == [
             ("replace", b"".join(LARGE))
         ]
-        assert [change.data for change in await everything(backend, "t", 0)] == [b"".join(LARGE)]
+        assert [change.data for change in await changes_of(backend, "t", 0)] == [b"".join(LARGE)]
 
 
 @on_a_loop
@@ -817,7 +807,7 @@ async def test_a_server_may_take_only_small_messages(store_name):
                 place = await backend.journals.append("s", [data], place)
                 await backend.files.put("documents/a/b.md", data)
                 assert (await backend.files.get("documents/a/b.md")).data == data
-            assert [change.data for change in await everything(backend, "s")] == expected
+            assert [change.data for change in await changes_of(backend, "s")] == expected
             assert len(await pieces_of(backend)) == 3
 
 
@@ -840,7 +830,7 @@ async def test_pieces_that_somebody_else_removed_are_an_error_that_names_the_ses
         (subject,) = await pieces_of(backend)
         await backend.journals._stream.purge(subject)
         with pytest.raises(Unreachable, match=r"session 's': pieces of message \d+ were removed"):
-            await everything(backend, "s")
+            await changes_of(backend, "s")
         await backend.files.put("documents/a/b.json", b"x" * 3_000_000)
         objects = Stream(backend._connection, backend._layout.objects)
         (subject,) = await objects.subjects(">")

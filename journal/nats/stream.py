@@ -21,6 +21,7 @@ from journal.nats.link import NoAnswer, read_headers
 _TOGETHER: Final = 1000
 _TOGETHER_BYTES: Final = 8 * 1024 * 1024
 _PAUSE_SECONDS: Final = 0.02
+_LONGEST_PAUSE_SECONDS: Final = 0.25
 _NO_HEADERS: Final[Mapping[str, str]] = {}
 
 # Error codes of the server
@@ -64,6 +65,10 @@ class _Got(msgspec.Struct):
     error: _Error | None = None
 
 
+class _NobodyHearsError(Exception):
+    """The server knows nobody who takes such messages: it was given to nobody."""
+
+
 _encode = msgspec.json.encode
 _decode_ack = msgspec.json.Decoder(_Ack).decode
 _decode_got = msgspec.json.Decoder(_Got).decode
@@ -89,7 +94,7 @@ class Stream:
 
     async def add(self, subject: str, data: bytes, headers: dict[str, str]) -> int:
         """Add a message; its place. Raises Moved, Unclear, Unreachable."""
-        until = self.connection.until()
+        until, pause = self.connection.until(), _PAUSE_SECONDS
         while True:
             try:
                 return await self._add(subject, data, headers)
@@ -98,19 +103,25 @@ class Stream:
                 last = await self.last(subject)
                 if (last.place if last is not None else 0) != int(headers[EXPECTED]):
                     raise
-                if time.monotonic() > until:
-                    raise Unreachable(f"the servers of {self.name} do not agree what is its last") from None
-            await asyncio.sleep(_PAUSE_SECONDS)
+                reason = "do not agree which is its last message"
+            except _NobodyHearsError:
+                reason = "have no leader for it: see that most of them run and reach each other"
+            if time.monotonic() > until:
+                raise Unreachable(f"the servers of {self.name} {reason}")
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
     async def _add(self, subject: str, data: bytes, headers: dict[str, str]) -> int:
         try:
             answer = await self.connection.ask_once(subject, data, headers)
         except NoAnswer as error:
             raise Unclear(f"{self.name}: {error}") from error
+        if (answer.headers or {}).get("Status") == "503":
+            raise _NobodyHearsError
         try:
             ack = _decode_ack(answer.data)
-        except msgspec.MsgspecError:
-            raise Unclear(f"{self.name}: nobody answers for the stream") from None  # it has no leader now
+        except msgspec.MsgspecError as error:
+            raise Unclear(f"{self.name}: what answers is no stream: {error}") from None
         if ack.error is not None:
             raise self._not_added(ack.error)
         return ack.seq
