@@ -240,7 +240,7 @@ def test_a_record_that_is_given_out_and_is_not_there_is_noticed():
 
 def test_a_writer_that_hangs_is_noticed(tmp_path, hasty, monkeypatch):
     """It takes longer than it was given, and does not come to its end."""
-    monkeypatch.setattr(cluster_writers, "TIMEOUTS", (0.5,))
+    monkeypatch.setattr(cluster_writers, "TIMEOUTS", (0.2,))
     monkeypatch.setattr(cluster_writers, "LATE_SECONDS", 0.5)
 
     class Hanging(StateStore):
@@ -251,7 +251,7 @@ def test_a_writer_that_hangs_is_noticed(tmp_path, hasty, monkeypatch):
     short = campaign(tmp_path, of_files(tmp_path / "store", Hanging), count=100)
     told = "\n".join(short.breaches)
 
-    assert "update took 1.2 s, where 0.5 s were asked for, and was acknowledged" in told
+    assert "update took 1.2 s, where 0.2 s were asked for, and was acknowledged" in told
     assert "a writer hangs" in told
 
 
@@ -399,7 +399,7 @@ def test_what_was_not_written_is_tried_again_also_without_a_key():
 
 
 def test_a_call_that_takes_too_long_is_told(monkeypatch):
-    monkeypatch.setattr(cluster_writers, "LATE_SECONDS", -1.0)
+    monkeypatch.setattr(cluster_writers, "LATE_SECONDS", -3.0)
     told, _ = handed("_expecting", 2, timeout=1.0)
 
     assert [type(each) for each in told] == [Broken, Timed]

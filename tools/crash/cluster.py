@@ -2,7 +2,7 @@
 
 One at a time and all at once. At the end every append that was acknowledged is there, once, at its version,
 whole and in the order of real time; and nothing is there that was never begun, or that was refused. Those who
-follow were given each record once. No call takes longer than its writer asked for, and after each outage
+follow were given each record once. No call takes much longer than its writer asked for, and after each outage
 writing goes on. See outages.py for what happens to the servers.
 """
 

@@ -21,7 +21,9 @@ SHARED: Final = ("one", "ONE", "zwei.zwei", "drei * > drei")
 OWN_SHARE: Final = 0.8
 # What a writer asks for: so long, and then an outcome may be unknown. Some have more patience than an outage.
 TIMEOUTS: Final = (2.0, 5.0, 30.0)
-# A call that takes so much longer than was asked for hangs.
+# A call asks for up to three things, each as long: what is there, to write, what became of it. Whatever takes
+# so much longer than all of them hangs.
+ASKS: Final = 3
 LATE_SECONDS: Final = 5.0
 # After so many appends a writer goes, and comes back as a new machine does, with nothing.
 APPENDS_OF_A_LIFE: Final = 2_000
@@ -151,7 +153,7 @@ class PatientHand(Hand):
                 yield failure
                 end = f"ended in {failure}"
             ended = time.monotonic_ns()
-            if ended - tried > (self.timeout + LATE_SECONDS) * 1e9:
+            if ended - tried > (ASKS * self.timeout + LATE_SECONDS) * 1e9:
                 took = f"{(ended - tried) / 1e9:.1f} s, where {self.timeout} s were asked for"
                 yield Broken(f"{way.__name__.strip('_')} took {took}, and {end}")
             if done is not None:
