@@ -433,9 +433,13 @@ async def test_it_is_as_a_list_of_changes(ordered, seed):
             else:
                 heads[session_id] = place = await work
                 places.append(place)
+                first = next((change for change in model if change.session_id == session_id), None)
+                tombstones = b""
+                if kind == "replace" and first is not None:
+                    tombstones = first.data if first.kind == "delete" else first.tombstones
                 if kind != "append":
                     model = [change for change in model if change.session_id != session_id]
-                model.append(Change(session_id, place, after, kind, data))
+                model.append(Change(session_id, place, after, kind, data, tombstones))
 
             reader = random.choice(backends)
             after = random.choice(places)
