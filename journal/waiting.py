@@ -150,12 +150,35 @@ class LoopThread(_InThreads):
 
 
 def _wait_in_thread(work: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> T:
-    future = asyncio.run_coroutine_threadsafe(work, loop)
+    """As asyncio.run_coroutine_threadsafe and its result, in two thirds of the time."""
+    is_done = threading.Lock()
+    is_done.acquire()
+    tasks: list[asyncio.Task[T]] = []
+
+    def begin() -> None:
+        tasks.append(loop.create_task(work))
+        tasks[0].add_done_callback(lambda _: is_done.release())
+
+    def give_up() -> None:
+        for task in tasks:
+            task.cancel()
+
     try:
-        return future.result()
-    except BaseException:
-        future.cancel()  # whoever waited was interrupted
+        loop.call_soon_threadsafe(begin)
+    except RuntimeError:  # it is closed
+        work.close()
         raise
+    try:
+        is_done.acquire()
+    except BaseException:  # whoever waited was interrupted
+        loop.call_soon_threadsafe(give_up)
+        raise
+    try:
+        return tasks[0].result()
+    except asyncio.CancelledError:
+        raise RuntimeError("the event loop was stopped") from None
+    finally:
+        tasks.clear()  # an error's traceback knows this frame
 
 
 async def _end_tasks() -> None:

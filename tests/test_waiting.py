@@ -42,6 +42,8 @@ def test_threads_wait_for_a_loop_of_its_own():
         loop.wait(refuse())
     loop.close()
     loop.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        loop.wait(answer(1))
     assert "journal-loop" not in [thread.name for thread in threading.enumerate()]
 
 
