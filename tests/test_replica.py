@@ -731,3 +731,31 @@ assert os.path.exists(f"{store.base_path}/sessions/s.jsonl")
 """
     subprocess.run([sys.executable, "-W", "ignore", "-c", script], check=True, timeout=60)
     assert folders() == set()
+
+
+def test_a_snapshot_that_cannot_be_shared_fails_no_append(backend, tmp_path):
+    """Nobody knows whether it got through, and nobody needs to."""
+    put, tried = backend.files.put, []
+
+    async def unclear(name, data, revision=None):
+        tried.append(name)
+        raise Unclear("the connection was lost")
+
+    with on(backend, tmp_path) as store:
+        backend.files.put = unclear
+        session = long_session(store)
+        assert set(tried) == {"snapshots/s"}
+        backend.files.put = put
+        with on(backend, tmp_path, "b") as other:
+            assert other.load_session("s") == session
+
+
+def test_a_document_of_which_nobody_knows_whether_it_was_saved_says_so(backend, tmp_path):
+    async def unclear(name, data, revision=None):
+        raise Unclear("the connection was lost")
+
+    backend.files.put = unclear
+    with on(backend, tmp_path) as store:
+        with pytest.raises(DurabilityError, match="the connection was lost") as caught:
+            store.save_markdown("notes", "a", "# A")
+        assert caught.value.outcome_unknown

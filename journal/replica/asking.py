@@ -3,8 +3,8 @@
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from journal.backend import Backend, Unreachable
-from journal.errors import UnreachableError
+from journal.backend import Backend, Unclear, Unreachable
+from journal.errors import DurabilityError, UnreachableError
 from journal.waiting import Waiting
 
 T = TypeVar("T")
@@ -18,8 +18,10 @@ class Asking:
         self.name, self.waiting = backend.name, waiting
 
     def ask(self, work: Coroutine[Any, Any, T]) -> T:
-        """What the backend answers. Raises UnreachableError."""
+        """What the backend answers. Raises UnreachableError; DurabilityError where it may be written."""
         try:
             return self.waiting.wait(work)
         except Unreachable as error:
             raise UnreachableError(self.name, str(error)) from error
+        except Unclear as error:
+            raise DurabilityError(self.name, str(error) or "no clear answer", outcome_unknown=True) from error
