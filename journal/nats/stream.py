@@ -27,9 +27,9 @@ _NO_HEADERS: Final[Mapping[str, str]] = {}
 # Error codes of the server
 _NOT_FOUND = (10037, 10043, 10059)  # no such message, sequence number, stream
 _MOVED = (10071, 10164, 10201)  # another message is the last one
-# No room, too large, sealed, too few servers, no JetStream in this account: nothing was written
-_REFUSED = (10002, 10023, 10028, 10039, 10047, 10054, 10074, 10109)
+_NO_ROOM = (10002, 10023, 10028, 10047)
 _STORE_FAILED = 10077  # no room, if it says that a maximum is exceeded
+_REFUSED = (*_NO_ROOM, 10039, 10054, 10074, 10109)  # no JetStream, too large, too few servers, sealed
 _PASSING = (429, 500, 503)  # as in HTTP: busy, failed, not there now
 
 
@@ -130,10 +130,10 @@ class Stream:
         if error.err_code in _MOVED:
             return Moved(error.description)
         is_full = error.err_code == _STORE_FAILED and "maximum" in error.description
-        if is_full or error.err_code in _REFUSED or error.code not in _PASSING:
-            return Unreachable(
-                f"the stream {self.name} takes nothing more, {error.description}: make room in it"
-            )
+        if is_full or error.err_code in _NO_ROOM:
+            return Unreachable(f"the stream {self.name} is full, {error.description}: make room for it")
+        if error.err_code in _REFUSED or error.code not in _PASSING:
+            return Unreachable(f"the stream {self.name} does not take it: {error.description}")
         return Unclear(f"{self.name}: {error.description}")
 
     async def remove(self, place: int) -> bool:
