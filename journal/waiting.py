@@ -55,6 +55,9 @@ class Waiting(Protocol):
     def wait(self, work: Coroutine[Any, Any, T]) -> T:
         """What the coroutine returns, or raises."""
 
+    def later(self, work: Coroutine[Any, Any, None]) -> None:
+        """Begin it, and wait for it no longer than for the end. It raises nothing."""
+
     def lock(self) -> Lock:
         """A lock that may be held while somebody waits."""
 
@@ -66,6 +69,9 @@ class Waiting(Protocol):
 
     def take(self, attempt: Callable[[int], object], at_once: int) -> None:
         """Take a lock of the system's: `attempt(0)` waits, `attempt(at_once)` raises BlockingIOError."""
+
+    def finish(self, seconds: float) -> None:
+        """Give what was begun so long to come to its end."""
 
     def close(self) -> None:
         """Nobody waits any more."""
@@ -116,14 +122,42 @@ class AtOnce(_InThreads):
         work.close()
         raise RuntimeError("this backend's coroutines wait for something; they need an event loop")
 
+    def later(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run it now."""
+        self.wait(work)
+
+    def finish(self, seconds: float) -> None:
+        """Nothing was left for later."""
+
     def close(self) -> None:
         """Nothing to close."""
+
+
+class _Later:
+    """What was begun in a loop, and nobody waits for."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """In the loop."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def end(self, seconds: float) -> None:
+        """Wait for it so long, and then no longer."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=seconds)
+        for task in list(self._tasks):
+            task.cancel()
 
 
 class LoopThread(_InThreads):
     """An event loop in a thread of its own; any number of threads may wait for it."""
 
     def __init__(self) -> None:
+        self._later = _Later()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="journal-loop", daemon=True)
         self._thread.start()
@@ -134,6 +168,14 @@ class LoopThread(_InThreads):
             work.close()
             raise RuntimeError("the event loop cannot wait for itself")
         return _wait_in_thread(work, self._loop)
+
+    def later(self, work: Coroutine[Any, Any, None]) -> None:
+        """Begin it in the loop."""
+        self._loop.call_soon_threadsafe(self._later.begin, work)
+
+    def finish(self, seconds: float) -> None:
+        """Wait for what was begun."""
+        self.wait(self._later.end(seconds))
 
     def close(self) -> None:
         """End the loop, and its thread."""
@@ -211,6 +253,7 @@ class NativeLoop:
         self.current: Callable[[], object] = greenlet.getcurrent
         self._caller = Caller
         self._idle: list[Any] = []  # to make one anew costs ten times as much
+        self._later = _Later()
 
     async def run(self, call: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
         """What the call returns. Whatever it waits for, this task awaits."""
@@ -256,6 +299,17 @@ class NativeLoop:
             return _wait_in_thread(work, self._loop)
         work.close()
         raise RuntimeError("this would stop the event loop: use the `await` of an AsyncStateStore")
+
+    def later(self, work: Coroutine[Any, Any, None]) -> None:
+        """Begin it in the loop."""
+        if threading.get_ident() == self._thread:
+            self._later.begin(work)
+        else:
+            self._loop.call_soon_threadsafe(self._later.begin, work)
+
+    def finish(self, seconds: float) -> None:
+        """Wait for what was begun."""
+        self.wait(self._later.end(seconds))
 
     def lock(self) -> Lock:
         """One for greenlets and threads."""

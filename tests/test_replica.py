@@ -24,7 +24,7 @@ from journal import (
 from journal.backend import Moved, Unclear, Unreachable
 from journal.memory import MemoryBackend
 from journal.replica import Replica
-from journal.waiting import AtOnce
+from journal.waiting import AtOnce, LoopThread
 from projections import MetadataSet, SessionCreated, UserMessageAdded
 
 
@@ -759,3 +759,50 @@ def test_a_document_of_which_nobody_knows_whether_it_was_saved_says_so(backend, 
         with pytest.raises(DurabilityError, match="the connection was lost") as caught:
             store.save_markdown("notes", "a", "# A")
         assert caught.value.outcome_unknown
+
+
+def test_a_snapshot_that_cannot_be_shared_makes_no_save_fail_and_none_wait(tmp_path):
+    """The append is on record; what comes after it is nobody's concern."""
+
+    class Slow(MemoryBackend):
+        def __init__(self):
+            super().__init__("slow")
+            self.put = self.files.put
+            self.files.put = self.stuck
+            self.began = []
+
+        async def stuck(self, name, data, revision=None):
+            self.began.append(name)
+            await asyncio.sleep(0.5)
+            raise Unreachable("it is closed on Sundays")
+
+    backend, waiting = Slow(), LoopThread()
+    (tmp_path / "a").mkdir()
+    replica = Replica(backend, waiting, str(tmp_path / "a"), timeout=5)
+    with closing(StateStore._on(replica, "disk", None, None, 1 << 18)) as store:
+        start = time.monotonic()
+        long_session(store)
+        assert time.monotonic() - start < 60
+        assert backend.began
+        started = time.monotonic()
+        assert store.append("s", [UserMessageAdded(content="more")], expected_version=ANY) == 302
+        store.compact("s")
+        assert time.monotonic() - started < 0.4
+
+
+def test_an_erasure_that_cannot_take_the_snapshot_away_changes_nothing(backend, tmp_path):
+    with on(backend, tmp_path) as store:
+        long_session(store)
+        remove = backend.files.remove
+
+        async def refused(name):
+            raise Unreachable("it is closed on Sundays")
+
+        backend.files.remove = refused
+        with pytest.raises(UnreachableError, match="closed on Sundays"):
+            store.erase("s", [2], reason="asked for")
+        assert said(store)[0].startswith("0.0")
+        backend.files.remove = remove
+        store.erase("s", [2], reason="asked for")
+        assert not any(b"0.0 xxx" in each.data for each in backend.files._files.values())
+        assert store.verify().ok

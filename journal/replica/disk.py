@@ -22,6 +22,8 @@ from journal.watching import Added, Names
 # Who listens looks so often whether anything was missed.
 LOOK_EACH_SECONDS: Final = 1.0
 _TICK_SECONDS: Final = 0.1
+# So long a store that is closed waits for what it began.
+_FINISH_SECONDS: Final = 2.0
 
 
 class Replica(Disk):
@@ -164,6 +166,7 @@ class Replica(Disk):
         self._is_over = True
         self._journals.close()
         with contextlib.suppress(UnreachableError, RuntimeError):
+            self._waiting.finish(_FINISH_SECONDS)
             self._asking.ask(self._backend.close())
         self._waiting.close()
         self._at_end()
@@ -247,6 +250,8 @@ class Replica(Disk):
         elif (name := self._files.name_of(path)) is not None:
             self._files.remove(name, path)
         else:
+            if (session_id := self._session_of(path, SNAPSHOT_ENDING)) is not None:
+                self._journals.remove_snapshot(session_id)
             os.unlink(path)
 
     def sync(self, fd: int) -> None:  # type: ignore[override]

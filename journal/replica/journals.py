@@ -320,10 +320,10 @@ class ReplicatedJournals:
         """Put a file in the place of a journal. Raises as `_commit`."""
         with self.lock_of(session_id):
             self._commit_or_forget(session_id, "replace", read_whole(path))
+            self._snapshots.remove_later(session_id)
             self._cut.discard(session_id)
             self.holes.pop(session_id, None)
             os.rename(path, self._layout.journal(session_id))
-            self._snapshots.remove(session_id)
 
     def delete(self, session_id: str, tombstone: bytes | None) -> None:
         """Remove a journal; without a tombstone, an empty file that stands for none. Raises as `_commit`."""
@@ -336,8 +336,8 @@ class ReplicatedJournals:
             if tombstone is not None:
                 tombstones = self._tombstones.get(session_id, b"") + tombstone
                 self._commit_or_forget(session_id, "delete", tombstones)
+                self._snapshots.remove_later(session_id)
                 self._note_deletion(session_id, tombstones)
-                self._snapshots.remove(session_id)
             self._cut.discard(session_id)
             self.holes.pop(session_id, None)
             os.unlink(path)
@@ -347,18 +347,14 @@ class ReplicatedJournals:
         self._cut.add(session_id)
 
     def share_snapshot(self, session_id: str) -> None:
-        """Give the others the snapshot that was written, if it saves them much."""
+        """Give the others the snapshot that was written, if it saves them much. Waits for nobody."""
         with self.lock_of(session_id):
-            place = self._places.get(session_id, 0)
-            if session_id in self.stale or not self._snapshots.share(session_id, place):
-                return
-            # Somebody may have erased what it says: whoever did looks for it only once more.
-            try:
-                head = self._backend.ask(self._backend.journals.head(session_id))
-            except UnreachableError:
-                head = -1
-            if head != place:
-                self._snapshots.remove(session_id)
+            if session_id not in self.stale:
+                self._snapshots.share(session_id, self._places.get(session_id, 0))
+
+    def remove_snapshot(self, session_id: str) -> None:
+        """What snapshots of a session say is about to be void. Raises UnreachableError."""
+        self._snapshots.remove(session_id)
 
     def _commit(self, session_id: str, kind: Kind, data: bytes) -> None:
         """Have the backend write a change, and know that it did. The file here is the caller's to change.

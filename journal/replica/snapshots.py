@@ -4,6 +4,7 @@ A cache: the backend's journal is the truth, and a snapshot counts only if the c
 the record that it names.
 """
 
+import asyncio
 import contextlib
 import os
 from typing import Final, NamedTuple
@@ -20,6 +21,8 @@ from journal.snapshot import marker_of, read_marker
 WORTH_BYTES: Final = 1024 * 1024
 # So much of a journal's end comes with its snapshot: writers look back to the last records.
 _TAIL_BYTES: Final = 64 * 1024
+# Between tries to remove what must not stay.
+_PAUSES_SECONDS: Final = (0.1, 0.5, 2.0, 10.0, 30.0)
 
 
 class Begun(NamedTuple):
@@ -47,14 +50,14 @@ class SharedSnapshots:
     def __init__(self, backend: Asking, layout: Layout) -> None:
         self._backend, self._layout = backend, layout
 
-    def share(self, session_id: str, place: int) -> bool:
-        """Give the others the snapshot that is here, of all up to a place; whether that was done."""
+    def share(self, session_id: str, place: int) -> None:
+        """Give the others the snapshot that is here, of all up to a place, if it saves them much: later."""
         path, journal = self._layout.snapshot(session_id), self._layout.journal(session_id)
-        with contextlib.suppress(OSError, Unreachable, Unclear):  # it is for speed alone
+        with contextlib.suppress(OSError):
             size = os.stat(journal).st_size
             marker = read_marker(PLAIN, path)
             if size < WORTH_BYTES or marker is None or marker.offset != size:
-                return False
+                return
             fd = PLAIN.open(journal)
             try:
                 tail = PLAIN.read(fd, _TAIL_BYTES, size - _TAIL_BYTES)
@@ -62,13 +65,39 @@ class SharedSnapshots:
                 os.close(fd)
             header = msgspec.json.encode(_Header(place, len(tail)))
             data = b"".join((header, b"\n", tail, read_whole(path)))
-            self._backend.waiting.wait(self._backend.files.put(_name(session_id), data))
-            return True
-        return False
+            self._backend.waiting.later(self._share(session_id, place, data))
+
+    async def _share(self, session_id: str, place: int, data: bytes) -> None:
+        is_current = False
+        with contextlib.suppress(Unreachable, Unclear):
+            await self._backend.files.put(_name(session_id), data)
+            # Somebody may have erased what it says, and looked for it before it was there.
+            is_current = await self._backend.journals.head(session_id) == place
+        if not is_current:
+            await self._remove_surely(session_id)
+
+    async def _remove_surely(self, session_id: str) -> None:
+        for pause in _PAUSES_SECONDS:
+            with contextlib.suppress(Unreachable, Unclear):
+                await self._backend.files.remove(_name(session_id))
+                return
+            await asyncio.sleep(pause)
 
     def remove(self, session_id: str) -> None:
-        """What a snapshot says is void. Raises UnreachableError."""
-        self._backend.ask(self._backend.files.remove(_name(session_id)))
+        """What a snapshot says will be void. Raises UnreachableError."""
+        if self._may_be_there(session_id):
+            self._backend.ask(self._backend.files.remove(_name(session_id)))
+
+    def remove_later(self, session_id: str) -> None:
+        """The same once more, when it is void: one may have come in between."""
+        if self._may_be_there(session_id):
+            self._backend.waiting.later(self._remove_surely(session_id))
+
+    def _may_be_there(self, session_id: str) -> bool:
+        try:
+            return os.stat(self._layout.journal(session_id)).st_size >= WORTH_BYTES
+        except OSError:
+            return False
 
     def begin(self, session_id: str) -> Begun | None:
         """Where to begin with a session; None where nobody shared a snapshot of what it is now."""
