@@ -1,12 +1,13 @@
 """The how-to that goes from one machine to three servers and back: settings, commands, programs."""
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cluster import Cluster, Server
+from cluster import Cluster, Server, ServerError
 from cluster.ports import free_ports
 
 from journal import DurabilityError, Session, StateStore
@@ -66,8 +67,16 @@ class OfThePage(Cluster):
 
 @pytest.fixture
 def servers(tmp_path: Path) -> Iterator[OfThePage]:
-    with OfThePage(tmp_path / "servers") as cluster:
-        yield cluster
+    for attempt in range(3):
+        cluster = OfThePage(tmp_path / f"servers-{attempt}")
+        try:
+            cluster.start()
+        except ServerError:  # somebody else took a port this very moment
+            continue
+        with contextlib.closing(cluster):
+            yield cluster
+        return
+    pytest.fail("no servers")
 
 
 def test_the_way_there_and_back_is_as_the_page_says(
