@@ -1,8 +1,11 @@
 """The how-to that goes from one machine to three servers and back: settings, commands, programs."""
 
+import asyncio
 import contextlib
 import json
 import re
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +14,8 @@ from cluster import Cluster, Server, ServerError
 from cluster.ports import free_ports
 
 from journal import DurabilityError, Session, StateStore
+from journal.connecting import backend_of
+from journal.copying import copy
 from journal.errors import UnreachableError
 from tests.transcripts import ROOT, Terminal, is_shown
 
@@ -132,3 +137,34 @@ def test_of_servers_that_are_all_down_for_whoever_asks_that_is_told(three_nodes:
     """A URL that is wrong, most likely."""
     with pytest.raises(UnreachableError, match=r"monitor=http://127.0.0.1:1 does not tell"):
         StateStore.connect(three_nodes.url("wrong"), monitor="http://127.0.0.1:1")
+
+
+def test_a_copy_goes_on_while_servers_fail(tmp_path: Path) -> None:
+    """One after the other is killed, and paused: nothing is lost or doubled, there and back."""
+    with StateStore(tmp_path / "here", durability="os") as store:
+        for number in range(300):
+            session = Session.with_id("ann", f"s{number}")
+            for text in range(number % 5):
+                session.add_user_message(f"message {text}")
+            store.save_session(session)
+        store.attach(b"x" * 2_000_000)
+    with Cluster(3) as cluster:
+
+        def fail() -> None:
+            for node, how in enumerate((cluster.kill, cluster.pause)):
+                time.sleep(0.3)
+                how(node)
+                time.sleep(1)
+                cluster.restart(node)
+                cluster.wait_until_ready()
+
+        for source, target in (("here", cluster.url("s")), (cluster.url("s"), "back")):
+            places = [place if "://" in place else tmp_path / place for place in (source, target)]
+            failing = threading.Thread(target=fail)
+            failing.start()
+            found = asyncio.run(copy(*map(backend_of, places)))
+            failing.join()
+
+            assert (found.created, found.attachments, found.ok) == (300, 1, True)
+    for path in (tmp_path / "here" / "sessions").glob("*.jsonl"):
+        assert (tmp_path / "back" / "sessions" / path.name).read_bytes() == path.read_bytes()
