@@ -23,6 +23,8 @@ EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 # The most that a server gives in one answer to a direct get.
 BATCH = 1000
 _TIMEOUT_SECONDS = 30.0
+# Nobody sends again what a subscription did not get: servers tell each other who listens when they come to it.
+_LOST_AFTER_SECONDS = 0.5
 
 
 class Bare:
@@ -31,6 +33,7 @@ class Bare:
     def __init__(self, client: Client, other: Client, store: str) -> None:
         self.client, self.other, self.store = client, other, store
         self._last: defaultdict[str, int] = defaultdict(int)
+        self._heard = asyncio.Queue[tuple[int, float]]()
 
     @classmethod
     async def beside(cls, urls: Sequence[str], store: str) -> Self:
@@ -66,30 +69,27 @@ class Bare:
         )
         self._last[subject] = json.loads(answer.data)["seq"]
 
-    async def heard_after(self, subject: str, payload: bytes, times: int) -> list[float]:
-        """How long it takes, time after time, until the other connection has what is published."""
-        heard = asyncio.Queue[tuple[int, float]]()
+    async def listen(self, subject: str) -> None:
+        """Hear with the other connection what is published to a subject of its own stream."""
 
         async def hear(message: Msg) -> None:
             assert message.headers is not None
-            heard.put_nowait((int(message.headers["Nats-Sequence"]), time.perf_counter()))
+            self._heard.put_nowait((int(message.headers["Nats-Sequence"]), time.perf_counter()))
 
-        async def publish_and_hear(seconds: float) -> float:
-            start = time.perf_counter()
-            await self.append(subject, payload)
-            async with asyncio.timeout(seconds):
-                while (found := await heard.get())[0] != self._last[subject]:
-                    pass
-            return found[1] - start
+        await self.other.subscribe(f"{NAME}.live.{subject}", cb=hear)
 
-        listening = await self.other.subscribe(f"{NAME}.live.{subject}", cb=hear)
-        # Servers tell each other who listens when they come to it: until then it is lost.
-        while True:
-            with contextlib.suppress(TimeoutError):
-                await publish_and_hear(0.2)
-                break
-        taken = [await publish_and_hear(_TIMEOUT_SECONDS) for _ in range(times)]
-        await listening.unsubscribe()
+    async def heard_after(self, subject: str, payload: bytes, times: int) -> list[float]:
+        """How long it takes, time after time, until that is heard. What gets lost on its way does not count."""
+        taken: list[float] = []
+        async with asyncio.timeout(_TIMEOUT_SECONDS):
+            while len(taken) < times:
+                start = time.perf_counter()
+                await self.append(subject, payload)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_LOST_AFTER_SECONDS):
+                        while (found := await self._heard.get())[0] != self._last[subject]:
+                            pass
+                    taken.append(found[1] - start)
         return taken
 
     async def fill(self, journals: Iterable[tuple[str, Sequence[bytes]]]) -> None:

@@ -162,6 +162,7 @@ class _Writing:
             async with await self._connect() as other:
                 hearing = _Hearing(native, other)
                 await hearing.begin()
+                await bare.listen("heard")
                 for turn in range(BLOCKS + 1):
                     some = [await hearing.once() for _ in range(BLOCK)]
                     bare_ones = await bare.heard_after("heard", payload, BLOCK)
