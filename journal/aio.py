@@ -1,4 +1,7 @@
-"""AsyncStateStore: the same face for asyncio, each call in a worker thread; there is no logic here."""
+"""AsyncStateStore: the same face for asyncio. There is no logic here.
+
+Of a folder, each call runs in a worker thread; of a store on servers it is awaited, see journal/waiting.py.
+"""
 
 import asyncio
 import contextvars
@@ -162,7 +165,7 @@ class AsyncStateStore:
         return await self._soon(self._store.load_session, session_id, at=at)
 
     async def update_session_with(self, session_id: str, change: Callable[[Session], object]) -> int:
-        """As StateStore.update_session_with; `change` runs in a worker thread."""
+        """As StateStore.update_session_with; `change` runs in a worker thread, or in the loop, as the call."""
         return await self._soon(self._store.update_session_with, session_id, change)
 
     async def update_session(self, session: Session) -> int:
