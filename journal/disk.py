@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from journal.errors import JournalWarning, UnsafePathError
 
 if TYPE_CHECKING:
+    from journal.news import Names
     from journal.waiting import Lock
-    from journal.watching import Names
 
 try:
     import fcntl

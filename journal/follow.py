@@ -10,8 +10,9 @@ from journal.disk import Disk
 from journal.errors import JournalError, unreadable
 from journal.layout import JOURNAL_ENDING, Layout
 from journal.names import is_session_id
+from journal.news import Names
 from journal.trail import After, Followed, Trail
-from journal.watching import Names, changes
+from journal.watching import changes
 from projections.events import Record
 
 Checkpoints: TypeAlias = After | Mapping[str, After]

@@ -11,9 +11,9 @@ from journal.disk import CHUNK_BYTES, Disk
 from journal.errors import CorruptRecordError, JournalError, unreadable
 from journal.history import decoded
 from journal.log import Log
+from journal.news import Added
 from journal.reader import Position, beginning
 from journal.record import decode_record
-from journal.watching import Added
 from projections.events import Record
 
 After: TypeAlias = int | Record | Literal["now"]

@@ -3,27 +3,17 @@
 import contextlib
 import os
 import time
-from collections.abc import Callable, Collection, Generator, Mapping
-from typing import Final, NamedTuple, TypeAlias
+from collections.abc import Callable, Generator
+from typing import Final
 
 from journal.disk import Disk
+from journal.news import Names
 
 # How long changes are gathered before they are told: twice that passes before one is known.
 _STEP_MS: Final = 10
 _GATHER_MS: Final = 50
 # How often whoever waits is woken where nothing changes, or where nothing tells what does.
 TICK_SECONDS: Final = 0.1
-
-
-class Added(NamedTuple):
-    """What was added to a file, which then had this size."""
-
-    size: int
-    data: bytes
-
-
-Names: TypeAlias = Collection[str] | Mapping[str, Added | None]
-"""Which files changed; who is told of changes may know what was added to one."""
 
 
 def changes(

@@ -16,8 +16,9 @@ from journal.importers.outcome import Outcome, Problem
 from journal.importers.recognition import Source, endings_of, may_be, source_at, walk
 from journal.importers.source import Place, head
 from journal.importers.transcript import Read, Transcript
+from journal.news import Names
 from journal.store import StateStore
-from journal.watching import Names, changes
+from journal.watching import changes
 
 # A document is written as a whole, and read when that seems to be over.
 _QUIET_SECONDS: Final = 0.5

@@ -12,12 +12,12 @@ from journal.disk import LOCK_NB, LOCK_UN, Disk, make_folders
 from journal.errors import UnreachableError
 from journal.layout import JOURNAL_ENDING, SNAPSHOT_ENDING, Layout
 from journal.marks import OwnMarks
+from journal.news import Added, Names
 from journal.replica.asking import Asking
 from journal.replica.files import PLAIN, ReplicatedFiles
 from journal.replica.journals import ReplicatedJournals
 from journal.tombstones import id_of
 from journal.waiting import Waiting
-from journal.watching import Added, Names
 
 # Who listens looks so often whether anything was missed.
 LOOK_EACH_SECONDS: Final = 1.0

@@ -18,13 +18,13 @@ from journal.disk import chunks, write_whole
 from journal.errors import DurabilityError, UnreachableError
 from journal.layout import Layout
 from journal.marks import OwnMarks
+from journal.news import Added
 from journal.overtaking import Overtaken
 from journal.replica.asking import Asking
 from journal.replica.files import PLAIN, put_here, read_whole
 from journal.replica.snapshots import SharedSnapshots
 from journal.replica.spool import Spool
 from journal.waiting import Lock
-from journal.watching import Added
 
 # So many bytes are fetched before they are written down.
 TOGETHER_BYTES: Final = 1024 * 1024

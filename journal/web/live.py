@@ -14,8 +14,9 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from journal.disk import Disk
 from journal.errors import JournalError, SessionNotFoundError
 from journal.layout import JOURNAL_ENDING, Layout
+from journal.news import Names
 from journal.store import StateStore
-from journal.watching import Names, changes
+from journal.watching import changes
 from journal.web.answers import deletion_text, last_tombstone
 from journal.web.past import Past
 from journal.web.rows import rows
