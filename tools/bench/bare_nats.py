@@ -23,7 +23,7 @@ EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 # The most that a server gives in one answer to a direct get.
 BATCH = 1000
 _TIMEOUT_SECONDS = 30.0
-# Nobody sends again what a subscription did not get: servers tell each other who listens when they come to it.
+# Nobody sends again what a subscription did not get.
 _LOST_AFTER_SECONDS = 0.5
 
 
@@ -79,7 +79,7 @@ class Bare:
         await self.other.subscribe(f"{NAME}.live.{subject}", cb=hear)
 
     async def heard_after(self, subject: str, payload: bytes, times: int) -> list[float]:
-        """How long it takes, time after time, until that is heard. What gets lost on its way does not count."""
+        """How long it takes, time after time, until that is heard; what gets lost does not count."""
         taken: list[float] = []
         async with asyncio.timeout(_TIMEOUT_SECONDS):
             while len(taken) < times:
