@@ -8,17 +8,13 @@ import secrets
 import stat
 import subprocess
 import sys
-import threading
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple
 
+from journal.elsewhere import Elsewhere
 from journal.errors import JournalWarning, UnsafePathError
-
-if TYPE_CHECKING:
-    from journal.news import Names
-    from journal.waiting import Lock
 
 try:
     import fcntl
@@ -62,7 +58,7 @@ class Entry(NamedTuple):
     status: os.stat_result
 
 
-class Disk:
+class Disk(Elsewhere):
     """What the engine asks of an operating system, one method a system call. Tests put a simulated one in.
 
     durable_names  the names, each with its file's inode, that are known to be on disk
@@ -70,55 +66,6 @@ class Disk:
 
     def __init__(self) -> None:
         self.durable_names: set[tuple[str, int]] = set()
-
-    # What a replica does more, see journal/replica.py
-
-    name = ""
-    promise = ""
-    new_lock: Callable[[], "Lock"] = staticmethod(threading.RLock)
-
-    def refresh(self, path: str) -> None:
-        """Take in what was written to a file or a folder elsewhere. Here nothing is."""
-
-    def hear_all(self) -> None:
-        """As `refresh` of all sessions; of those that nobody opened here, what `unopened` says will do."""
-
-    def unopened_ids(self) -> Iterable[str]:
-        """The sessions of which there is no file here yet."""
-        return ()
-
-    def unopened(self, session_id: str) -> bytes | None:
-        """The journal of a session of which there is no file here yet; None of any other one."""
-        return None
-
-    def has_news(self, path: str) -> bool:
-        """As `refresh`; whether there was anything. Here there never is."""
-        return False
-
-    def append(self, fd: int, data: bytes, end: int) -> int:
-        """Write to the end of a journal, which is `end`. Raises Overtaken where it is not any more."""
-        return self.write(fd, data)
-
-    def told(
-        self, session_id: str | None, is_over: Callable[[], bool]
-    ) -> "Generator[Names | None, None, None] | None":
-        """Who tells of changes of a session, or of all, as `watching.changes`; None where one must watch."""
-        return None
-
-    settled: "contextlib.AbstractContextManager[object]" = contextlib.nullcontext()
-    """Inside, what is here of the sessions counts as up to date: all were refreshed a moment ago."""
-
-    @property
-    def unrefreshed(self) -> "Disk":
-        """The same files as they are here, for who is told of changes."""
-        return self
-
-    pause = staticmethod(time.sleep)
-
-    def end(self) -> None:
-        """Nobody needs it any more."""
-
-    # System calls
 
     read = staticmethod(os.pread)
     write = staticmethod(os.write)

@@ -72,7 +72,7 @@ class Replica(Disk):
     # What a replica does more
 
     def refresh(self, path: str) -> None:
-        """See Disk.refresh. Raises UnreachableError."""
+        """See Elsewhere.refresh. Raises UnreachableError."""
         if (session_id := self._session_of(path)) is not None:
             self._look_at(session_id)
         elif path == self.layout.sessions:
@@ -91,31 +91,31 @@ class Replica(Disk):
             self._journals.pull(session_id)
 
     def hear_all(self) -> None:
-        """See Disk.hear_all. Raises UnreachableError."""
+        """See Elsewhere.hear_all. Raises UnreachableError."""
         self._journals.pull_all()
 
     def unopened_ids(self) -> Iterable[str]:
-        """See Disk.unopened_ids."""
+        """See Elsewhere.unopened_ids."""
         return self._journals.unopened_ids()
 
     def unopened(self, session_id: str) -> bytes | None:
-        """See Disk.unopened."""
+        """See Elsewhere.unopened."""
         return self._journals.unopened(session_id)
 
     def has_news(self, path: str) -> bool:
-        """See Disk.has_news. Raises UnreachableError."""
+        """See Elsewhere.has_news. Raises UnreachableError."""
         session_id = self._session_of(path)
         return session_id is not None and self._journals.pull(session_id)
 
     def append(self, fd: int, data: bytes, end: int) -> int:
-        """See Disk.append: to the backend, and then here. Raises DurabilityError, UnreachableError."""
+        """See Elsewhere.append: to the backend, and then here. Raises DurabilityError, UnreachableError."""
         self._journals.append(self._open_journals[fd], fd, data, end)
         return len(data)
 
     def told(
         self, session_id: str | None, is_over: Callable[[], bool]
     ) -> Generator[Names | None, None, None]:
-        """See Disk.told: listens, and looks each second whether anything was missed."""
+        """See Elsewhere.told: listens, and looks each second whether anything was missed."""
         ask, journals = self._asking.ask, self._journals
         events = self._waiting.events()
         listening = ask(self._backend.journals.listen(session_id, events.put))
@@ -151,16 +151,16 @@ class Replica(Disk):
         return {session_id} if self._journals.pull(session_id) else set()
 
     @property
-    def unrefreshed(self) -> Disk:
-        """See Disk.unrefreshed."""
+    def unrefreshed(self) -> Disk:  # type: ignore[override]
+        """See Elsewhere.unrefreshed."""
         return PLAIN
 
     def pause(self, seconds: float) -> None:  # type: ignore[override]
-        """See Disk.pause."""
+        """See Elsewhere.pause."""
         self._waiting.pause(seconds)
 
     def end(self) -> None:
-        """See Disk.end: the folder goes, and the connection."""
+        """See Elsewhere.end: the folder goes, and the connection."""
         if self._is_over:
             return
         self._is_over = True
@@ -291,7 +291,7 @@ class Replica(Disk):
 
 
 class _Settled(threading.local):
-    """See Disk.settled. Each thread has its own."""
+    """See Elsewhere.settled. Each thread has its own."""
 
     depth = 0
 
