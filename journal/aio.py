@@ -165,7 +165,7 @@ class AsyncStateStore:
         return await self._soon(self._store.load_session, session_id, at=at)
 
     async def update_session_with(self, session_id: str, change: Callable[[Session], object]) -> int:
-        """As StateStore.update_session_with; `change` runs where the call does, in a thread or in the loop."""
+        """As StateStore.update_session_with; `change` runs where the call does."""
         return await self._soon(self._store.update_session_with, session_id, change)
 
     async def update_session(self, session: Session) -> int:
