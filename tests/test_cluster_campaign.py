@@ -297,6 +297,7 @@ def test_a_few_outages(tmp_path, monkeypatch):
 
     assert short.breaches == []
     assert short.figures["appends acknowledged"] >= 100
+    assert list(tmp_path.glob("session-journal-*"))  # of the followers, who are killed at the end
 
 
 def test_answers_that_get_lost_make_no_difference(tmp_path, hasty, appending):

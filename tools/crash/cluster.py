@@ -7,9 +7,12 @@ writing goes on. See outages.py for what happens to the servers.
 """
 
 import itertools
+import tempfile
 import time
 from bisect import bisect
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 from cluster import Cluster
@@ -43,8 +46,18 @@ MS: Final = 1_000_000
 
 def run(campaign: Campaign, *, connect: Connect = connect) -> None:
     """Units are acknowledged appends."""
-    with Cluster(NODES) as cluster, Crew() as crew:
+    with _temporary_files_in(campaign.folder), Cluster(NODES) as cluster, Crew() as crew:
         _Chaos(campaign, cluster, crew, connect).go()
+
+
+@contextmanager
+def _temporary_files_in(folder: Path) -> Iterator[None]:
+    """Who is killed cannot remove its replica: there it goes with the campaign."""
+    before, tempfile.tempdir = tempfile.tempdir, str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
 
 
 class _Chaos:
