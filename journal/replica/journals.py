@@ -5,13 +5,14 @@ change is written if the backend is at that place still; else the engine must lo
 Whoever changes a file here has the session's lock, and so has each writer of the engine.
 """
 
+import asyncio
 import contextlib
 import os
 import threading
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 from journal.backend import Change, Moved, Unclear, Unreachable
 from journal.disk import chunks, write_whole
@@ -31,7 +32,11 @@ TOGETHER_BYTES: Final = 1024 * 1024
 # Between two tries whose outcome is not known.
 PAUSE_SECONDS: Final = 0.05
 
+# What is left for finding out what became of a write, however long that took.
+_LAST_LOOK_SECONDS: Final = 1.0
+
 Kind = Literal["append", "replace", "delete"]
+T = TypeVar("T")
 
 
 class ReplicatedJournals:
@@ -361,7 +366,7 @@ class ReplicatedJournals:
 
         Raises Overtaken, DurabilityError where that cannot be known, UnreachableError.
         """
-        after = self._places.get(session_id, 0)
+        after, until = self._places.get(session_id, 0), time.monotonic() + self._timeout
         try:
             self._places[session_id] = self._backend.waiting.wait(self._write(session_id, kind, data, after))
             return
@@ -376,15 +381,15 @@ class ReplicatedJournals:
         except BaseException:  # whoever waited is cancelled, and it may be written all the same
             self.stale.add(session_id)
             raise
-        self._clear_up(session_id, kind, data, after, reason)
+        self._clear_up(session_id, kind, data, after, reason, until)
 
-    def _clear_up(self, session_id: str, kind: Kind, data: bytes, after: int, reason: str) -> None:
+    def _clear_up(
+        self, session_id: str, kind: Kind, data: bytes, after: int, reason: str, until: float
+    ) -> None:
         """As `_commit`, after a try of which nobody knows what became: look for it, else try again."""
-        until = time.monotonic() + self._timeout
-        wait = self._backend.waiting.wait
         while True:
             try:
-                if changes := wait(_some(self._backend.journals.read(session_id, after))):
+                if changes := self._within(until, _some(self._backend.journals.read(session_id, after))):
                     first = changes[0]
                     if (first.kind, first.data) != (kind, data):
                         raise Overtaken
@@ -395,11 +400,12 @@ class ReplicatedJournals:
                 if time.monotonic() < until:
                     # The first try may still land, and then this one cannot.
                     with contextlib.suppress(Moved):
-                        self._places[session_id] = wait(self._write(session_id, kind, data, after))
+                        work = self._write(session_id, kind, data, after)
+                        self._places[session_id] = self._within(until, work)
                         self.stale.discard(session_id)
                         return
                     continue
-            except (Unreachable, Unclear) as error:
+            except (Unreachable, Unclear, TimeoutError) as error:
                 reason = str(error) or reason
             if time.monotonic() >= until:
                 raise DurabilityError(
@@ -408,6 +414,11 @@ class ReplicatedJournals:
                     outcome_unknown=True,
                 )
             self._backend.waiting.pause(PAUSE_SECONDS)
+
+    def _within(self, until: float, work: Coroutine[Any, Any, T]) -> T:
+        """What the backend answers, while there is time, or in a last look. Raises TimeoutError."""
+        seconds = max(until - time.monotonic(), _LAST_LOOK_SECONDS)
+        return self._backend.waiting.wait(_in_time(work, seconds))
 
     def _write(self, session_id: str, kind: Kind, data: bytes, after: int) -> Coroutine[Any, Any, int]:
         journals = self._backend.journals
@@ -426,6 +437,15 @@ class ReplicatedJournals:
         except BaseException:
             self.forget(session_id)
             raise
+
+
+async def _in_time(work: Coroutine[Any, Any, T], seconds: float) -> T:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:  # what never waits needs no loop, and no time
+        return await work
+    async with asyncio.timeout(seconds):
+        return await work
 
 
 async def _some(reading: AsyncIterator[Change]) -> list[Change]:

@@ -21,9 +21,9 @@ SHARED: Final = ("one", "ONE", "zwei.zwei", "drei * > drei")
 OWN_SHARE: Final = 0.8
 # What a writer asks for: so long, and then an outcome may be unknown. Some have more patience than an outage.
 TIMEOUTS: Final = (2.0, 5.0, 30.0)
-# A call asks for up to three things, each as long: what is there, to write, what became of it. Whatever takes
-# so much longer than all of them hangs.
-ASKS: Final = 3
+# A call asks for up to two things, each as long: what is there, and to write. Whatever takes so much longer
+# than both hangs.
+ASKS: Final = 2
 LATE_SECONDS: Final = 5.0
 # After so many appends a writer goes, and comes back as a new machine does, with nothing.
 APPENDS_OF_A_LIFE: Final = 2_000
