@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+import time
 import weakref
 from typing import Final
 
@@ -12,6 +13,8 @@ from journal.replica.files import PLAIN
 
 _PREFIX: Final = "session-journal-"
 _LOCK: Final = "in-use"
+# A folder that is younger may not have been locked yet by whoever makes it.
+_YOUNG_SECONDS: Final = 60.0
 
 
 class ReplicaFolder:
@@ -44,7 +47,10 @@ def _remove(folder: str, lock: int, process: int) -> None:
 def _remove_stale() -> None:
     """Remove what programs left that were killed: what they had looked at must not lie about."""
     for entry in PLAIN.entries(tempfile.gettempdir()):
-        if not entry.name.startswith(_PREFIX) or entry.status.st_uid != os.getuid():
+        status = entry.status
+        if not entry.name.startswith(_PREFIX) or status.st_uid != os.getuid():
+            continue
+        if status.st_mtime > time.time() - _YOUNG_SECONDS:
             continue
         try:
             lock = PLAIN.open(os.path.join(entry.path, _LOCK), write=True)
