@@ -567,8 +567,12 @@ def test_an_agent_is_killed_a_few_times(tmp_path):
     agents.run(few, make_office=SlowBank)
 
     assert few.breaches == []
-    assert few.figures["kills"] >= 7  # an agent may be faster than the one that kills it
-    assert few.figures["agents that finished"] >= 1
+    # Each try is a kill, or comes when an office's agent has finished; how many do depends on how fast they are.
+    # Two more finish before all that, to see how long it takes.
+    finished = few.figures["agents that finished"] - len(agents.DURABILITIES)
+    assert few.figures["kills"] + finished >= 12
+    assert few.figures["kills"] >= 7
+    assert finished >= 1
 
 
 def test_an_agent_that_pays_again_what_it_does_not_know_is_noticed(tmp_path):
