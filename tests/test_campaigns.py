@@ -567,8 +567,8 @@ def test_an_agent_is_killed_a_few_times(tmp_path):
     agents.run(few, make_office=SlowBank)
 
     assert few.breaches == []
-    # Each try is a kill, or comes when an agent has finished; how many do depends on how fast they are. Two more
-    # finish before all that, to see how long it takes.
+    # Each try is a kill, or comes when an agent has finished; how many do depends on how fast they are.
+    # Two more finish before all that, to see how long it takes.
     finished = few.figures["agents that finished"] - len(agents.DURABILITIES)
     assert few.figures["kills"] + finished >= 12
     assert few.figures["kills"] >= 7
