@@ -92,7 +92,8 @@ class Replica(Disk):
 
     def hear_all(self) -> None:
         """See Elsewhere.hear_all. Raises UnreachableError."""
-        self._journals.pull_all()
+        if not self._settled.depth:  # whoever settled it heard all a moment ago
+            self._journals.pull_all()
 
     def unopened_ids(self) -> Iterable[str]:
         """See Elsewhere.unopened_ids."""
