@@ -1,6 +1,7 @@
 """The servers that tests are made with: they are what they claim to be, and they end when they should."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -9,6 +10,7 @@ import ssl
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from cluster import Cluster, ServerError
@@ -19,10 +21,14 @@ from cluster.ports import free_ports, is_free
 def is_alive(pid):
     """Whether there is such a process, other than as a zombie."""
     try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
+        return state(Path(f"/proc/{pid}")) != "Z"
     except FileNotFoundError:
         return False
+
+
+def state(process):
+    """The letter of what a process or a thread does. The name before it may hold a blank: proc(5)."""
+    return (process / "stat").read_text().rpartition(")")[2].split()[0]
 
 
 def await_that(condition, seconds=10.0):
@@ -97,6 +103,34 @@ def test_a_paused_node_stands_still_until_it_goes_on():
 
         assert info(cluster).startswith(b"INFO ")
         assert not cluster.servers[0].is_paused
+
+
+@contextlib.contextmanager
+def busy_processors():
+    """Twice as many programs as processors that have always something to do."""
+    programs = [
+        subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2 * (os.cpu_count() or 1))
+    ]
+    try:
+        yield
+    finally:
+        for program in programs:
+            program.kill()
+            program.wait()
+
+
+def test_no_thread_of_a_paused_node_runs_when_pause_returns():
+    with Cluster(1) as cluster, busy_processors():
+        threads = Path(f"/proc/{cluster.servers[0].pid}/task")
+        if not threads.exists():
+            pytest.skip("the system does not tell what its threads do")
+        for _ in range(50):
+            cluster.pause()
+            states = [state(thread) for thread in threads.iterdir()]
+            cluster.resume()
+
+            assert states
+            assert set(states) == {"T"}
 
 
 def test_a_stream_has_a_leader_and_another_one_when_that_is_killed():

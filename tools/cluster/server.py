@@ -98,9 +98,15 @@ class Server:
             self._process, self.is_paused = None, False
 
     def pause(self) -> None:
-        """Stop its clock: connections stay, and nothing is answered."""
+        """Stop its clock: connections stay, and nothing is answered once this returns."""
         self._send(signal.SIGSTOP)
+        self._wait_until_stopped()
         self.is_paused = True
+
+    def _wait_until_stopped(self) -> None:
+        # The signal is sent before the last of its threads has heard of it, and one of those may answer.
+        if self.is_running and hasattr(os, "waitid"):  # macOS has it from Python 3.13 on
+            os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self) -> None:
         """Let it go on where it was paused."""
