@@ -18,8 +18,8 @@ from nats.aio.client import Client
 from journal.backend import Change, Moved, Promise, Unclear, Unreachable
 from journal.nats import NatsBackend
 from journal.nats.address import parse
+from journal.nats.client import read_headers
 from journal.nats.layout import AFTER, EXPECTED, HEADER_BYTES, KIND, PIECES, Layout
-from journal.nats.link import _Client, read_headers
 from journal.nats.stream import Stream, ask_api
 from tests.coroutines import changes_of, comes_true, on_a_loop
 from tests.nats_credentials import operated
@@ -542,6 +542,50 @@ async def test_while_no_server_is_there_everything_ends_in_time_and_goes_on_late
 
 
 @on_a_loop
+async def test_a_listener_that_fails_is_reported_and_holds_up_nobody(one_node, store_name):
+    """In the midst of a change that is fetched in pieces, too; and who stopped listening hears nothing."""
+    reported, heard = [], []
+
+    def fail_at_first(change):
+        heard.append(change.place)
+        if len(heard) < 3:
+            raise LookupError("not heard")
+
+    asyncio.get_running_loop().set_exception_handler(lambda _, report: reported.append(report["exception"]))
+    async with opened(one_node.url(store_name)) as backend:
+        listening = await backend.journals.listen("s", fail_at_first)
+        client = backend._connection._link.client
+        places = [0]
+        for size in (1, 3_000_000, 1, 1):
+            places.append(await backend.journals.append("s", [b"x" * size + b"\n"], places[-1]))
+        await comes_true(lambda: len(heard) == 4)
+
+        assert heard == places[1:]
+        assert [str(error) for error in reported] == ["not heard"] * 2
+        listeners = len(client._listeners)
+        await listening.close()
+        assert len(client._listeners) == listeners - 1
+        await backend.journals.append("s", [b"x\n"], places[-1])
+        await asyncio.sleep(0.1)
+        assert len(heard) == 4
+
+
+@on_a_loop
+async def test_what_many_ask_in_one_turn_of_the_loop_is_one_write(one_node, store_name, monkeypatch):
+    async with opened(one_node.url(store_name)) as backend:
+        writes = []
+        transport = backend._connection._link.client._transport
+        writelines = transport.writelines
+        monkeypatch.setattr(
+            transport, "writelines", lambda parts: (writes.append(b"".join(parts)), writelines(parts))
+        )
+        heads = await asyncio.gather(*(backend.journals.head(f"s-{number}") for number in range(20)))
+
+        assert heads == [0] * 20
+        assert [write.count(b"STREAM.MSG.GET") for write in writes if b"STREAM.MSG.GET" in write] == [1, 19]
+
+
+@on_a_loop
 async def test_nobody_there_is_told_in_time():
     start = time.monotonic()
     says = await refusal("nats://127.0.0.1:1/journal", timeout=1)
@@ -885,12 +929,21 @@ async def test_a_put_without_an_answer_is_found_and_is_not_done_twice(one_node, 
         assert second > first
 
 
-def test_headers_are_read_as_the_library_reads_them():
-    """And by our client instead, in a part of the time."""
-    raw = b"Nats-Stream: a\r\nNats-Subject:a.e.b\r\nNats-Num-Pending: 0\r\nX: a: b \r\nEmpty:\r\n\r\n"
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"NATS/1.0\r\nNats-Stream: a\r\nNats-Subject:a.e.b\r\nX: a: b \r\nEmpty:\r\n\r\n",
+        b"NATS/1.0 503\r\n\r\n",
+        b"NATS/1.0 204 EOB\r\nNats-Num-Pending: 0\r\nNats-Last-Sequence: 7\r\n\r\n",
+        b"NATS/1.0 404 Message Not Found\r\n\r\n",
+    ],
+)
+def test_headers_are_read_as_the_library_reads_them(raw):
+    """But for what a status says in words, of which nobody asks."""
+    found = asyncio.run(Client()._process_headers(raw))
+    found.pop("Description", None)
 
-    assert read_headers(raw) == Client._parse_header_lines(raw)
-    assert _Client(must_encrypt=False)._parse_header_lines is read_headers
+    assert read_headers(raw) == found
 
 
 def test_the_names_on_record_do_not_change():

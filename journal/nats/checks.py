@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
-from nats.aio.msg import Msg
 
 from journal.backend import Promise, Unreachable
 from journal.nats.address import Address, parse
+from journal.nats.client import Incoming
 from journal.nats.connection import Connection
 from journal.nats.layout import Layout
 from journal.nats.stream import Refused, ask_api
@@ -186,7 +186,7 @@ async def _ask_as_administrator(address: Address, holding: set[str]) -> list[Inf
     told: dict[str, Info] = {}
     are_all = asyncio.Event()
 
-    async def hear(message: Msg) -> None:
+    def hear(message: Incoming) -> None:
         answer = msgspec.json.decode(message.data)
         told[answer["server"]["name"]] = answer.get("data") or {}
         if holding <= told.keys():

@@ -8,13 +8,13 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any, Final, TypeVar
 
-from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error
 
 from journal.backend import Unreachable
 from journal.nats.address import Address
-from journal.nats.link import Heard, Link, NoAnswer, NotSent, connect
+from journal.nats.client import Heard, Incoming
+from journal.nats.link import Link, NoAnswer, NotSent, connect
 
 T = TypeVar("T")
 
@@ -98,7 +98,7 @@ class Connection:
         finally:
             _until.reset(token)
 
-    async def ask_once(self, subject: str, payload: bytes, headers: dict[str, str]) -> Msg:
+    async def ask_once(self, subject: str, payload: bytes, headers: dict[str, str]) -> Incoming:
         """The answer; nothing is sent twice. Raises NoAnswer where it is in doubt, Unreachable."""
         until = self.until()
         turns = await self._turn(len(payload), until)
@@ -110,7 +110,7 @@ class Connection:
         finally:
             turns.release()
 
-    async def ask(self, subject: str, payload: bytes, understand: Callable[[Msg], T]) -> T:
+    async def ask(self, subject: str, payload: bytes, understand: Callable[[Incoming], T]) -> T:
         """Its answer; repeated while there is none, or `understand` raises NoAnswer. Raises Unreachable."""
 
         async def attempt(link: Link) -> T:
@@ -118,12 +118,12 @@ class Connection:
 
         return await self._until_answered(attempt)
 
-    async def ask_for_all(self, subject: str, payload: bytes) -> tuple[list[Msg], Mapping[str, str]]:
+    async def ask_for_all(self, subject: str, payload: bytes) -> tuple[list[Incoming], Mapping[str, str]]:
         """As `ask`, for several answers: those, and the headers of the end."""
 
-        async def attempt(link: Link) -> tuple[list[Msg], Mapping[str, str]]:
+        async def attempt(link: Link) -> tuple[list[Incoming], Mapping[str, str]]:
             parts, end = await link.ask_for_all(subject, payload)
-            status = end.headers or {}
+            status = end.headers
             if status.get("Status") == "503":
                 raise NoAnswer("nobody answers")
             return parts, status

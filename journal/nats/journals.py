@@ -1,12 +1,12 @@
 """Sessions' journals: a subject each, a message each change. See journal/nats/layout.py."""
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from functools import partial
-
-from nats.aio.msg import Msg
+from typing import Any
 
 from journal.backend import Change, Heard, Listening, Unreachable
+from journal.nats.client import Incoming
 from journal.nats.connection import Connection
 from journal.nats.layout import EXPECTED, KIND, PIECES, ROLLUP, TOMBSTONES, Kind, Layout
 from journal.nats.stream import Message, Stream
@@ -57,9 +57,15 @@ class NatsJournals:
     async def listen(self, session_id: str | None, heard: Heard) -> Listening:
         """See Journals.listen."""
 
-        async def hear(live: Msg) -> None:
-            headers = live.headers or {}
+        def hear(live: Incoming) -> Coroutine[Any, Any, None] | None:
+            headers = live.headers
             message = Message(int(headers["Nats-Sequence"]), headers["Nats-Subject"], headers, live.data)
+            if PIECES in headers:
+                return hear_whole(message)
+            heard(self._change(message, live.data))
+            return None
+
+        async def hear_whole(message: Message) -> None:
             with contextlib.suppress(Unreachable):  # it is missed, and whoever reads is told why
                 data = await self._data(message)
                 if data is not None:

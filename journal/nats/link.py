@@ -10,25 +10,24 @@ import itertools
 import os
 import re
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import nkeys
-from nats.aio.client import Client, RawCredentials
-from nats.aio.msg import Msg
+from nats.aio.client import RawCredentials
 from nats.aio.subscription import Subscription
-from nats.errors import ConnectionClosedError, Error, OutboundBufferLimitError
+from nats.errors import ConnectionClosedError, Error
 
 from journal.backend import Unreachable
 from journal.nats.address import Address, host_and_port
+from journal.nats.client import Client, Heard, Incoming, NotEncryptedError
 
 # Longer than a server takes that is well, and its disk.
 ANSWER_SECONDS: Final = 2.0
+_LOOK_SECONDS: Final = ANSWER_SECONDS / 8
 _CONNECT_SECONDS: Final = 2.0
 _DENIED = re.compile(r'permissions violation for (publish|subscription) to "?([^" ]+)')
-
-Heard = Callable[[Msg], Awaitable[None]]
 
 
 class NoAnswer(Exception):
@@ -43,34 +42,34 @@ class _Question:
     """What was asked, and what came.
 
     until_end  whether there are several answers, up to one that is only a status
+    until      when whoever asked gives up, unless something comes
     """
 
-    __slots__ = ("answer", "parts", "subject", "timer", "until_end")
+    __slots__ = ("answer", "parts", "subject", "until", "until_end")
 
-    def __init__(self, subject: str, answer: "asyncio.Future[Msg]", *, until_end: bool) -> None:
-        self.subject, self.answer, self.until_end = subject, answer, until_end
-        self.parts: list[Msg] = []
-        self.timer: asyncio.TimerHandle | None = None
+    def __init__(
+        self, subject: str, answer: "asyncio.Future[Incoming]", until: float, *, until_end: bool
+    ) -> None:
+        self.subject, self.answer, self.until, self.until_end = subject, answer, until, until_end
+        self.parts: list[Incoming] = []
 
-    def give_up(self, loop: asyncio.AbstractEventLoop, parts: int = 0) -> None:
-        """Nothing came for so long; look again where parts of the answer came meanwhile."""
-        if self.answer.done():
-            return
-        if len(self.parts) > parts:
-            self.timer = loop.call_later(ANSWER_SECONDS, self.give_up, loop, len(self.parts))
-        else:
-            self.answer.set_exception(NoAnswer(f"no answer in {ANSWER_SECONDS:g} s"))
+    def fail(self, error: Exception) -> None:
+        """There will be no answer."""
+        if not self.answer.done():
+            self.answer.set_exception(error)
 
 
 class Link:
     """A connection. Made by `connect`."""
 
-    def __init__(self, client: "_Client") -> None:
+    def __init__(self, client: Client) -> None:
         self.client = client
         self.loop = asyncio.get_running_loop()
         self._inbox = f"{client.new_inbox()}."
+        self._prefix = len(self._inbox)
         self._numbers = itertools.count(1)
-        self._questions: dict[str, _Question] = {}
+        self._questions: dict[bytes, _Question] = {}
+        self._patrol: asyncio.TimerHandle | None = None  # one for all questions: a timer each costs more
         self._deaf_to: set[str] = set()
 
     @property
@@ -84,43 +83,62 @@ class Link:
         info: Mapping[str, Any] = self.client._server_info
         return info
 
-    async def ask(self, subject: str, payload: bytes = b"", headers: dict[str, str] | None = None) -> Msg:
+    async def ask(
+        self, subject: str, payload: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> Incoming:
         """Send it, once, and wait for the answer. Raises NotSent, NoAnswer; Unreachable if it is denied."""
-        question = _Question(subject, self.loop.create_future(), until_end=False)
-        return await self._ask(question, payload, headers)
+        return await self._answer(self._question(subject, until_end=False), payload, headers)
 
-    async def ask_for_all(self, subject: str, payload: bytes) -> tuple[list[Msg], Msg]:
+    async def ask_for_all(self, subject: str, payload: bytes) -> tuple[list[Incoming], Incoming]:
         """As `ask`, for several answers: those, and the status at the end."""
-        question = _Question(subject, self.loop.create_future(), until_end=True)
-        end = await self._ask(question, payload, None)
+        question = self._question(subject, until_end=True)
+        end = await self._answer(question, payload, None)
         return question.parts, end
 
-    async def _ask(self, question: _Question, payload: bytes, headers: dict[str, str] | None) -> Msg:
+    def _question(self, subject: str, *, until_end: bool) -> _Question:
+        until = self.loop.time() + ANSWER_SECONDS
+        return _Question(subject, self.loop.create_future(), until, until_end=until_end)
+
+    async def _answer(
+        self, question: _Question, payload: bytes, headers: Mapping[str, str] | None
+    ) -> Incoming:
         number = str(next(self._numbers))
-        self._questions[number] = question
-        question.timer = self.loop.call_later(ANSWER_SECONDS, question.give_up, self.loop)
+        key = number.encode()
+        self._questions[key] = question
+        if self._patrol is None:
+            self._patrol = self.loop.call_later(_LOOK_SECONDS, self._look)
         try:
-            await self.client.publish(question.subject, payload, self._inbox + number, headers)
+            self.client.send(question.subject, payload, self._inbox + number, headers)
+            if len(self._questions) == 1:  # nobody else's could go with it
+                self.client.send_pending()
             return await question.answer
-        except (ConnectionClosedError, OutboundBufferLimitError) as error:
+        except ConnectionClosedError as error:
             raise NotSent("the connection was lost") from error
         finally:
-            question.timer.cancel()
-            del self._questions[number]
+            del self._questions[key]
 
-    async def _answered(self, message: Msg) -> None:
-        question = self._questions.get(message.subject[len(self._inbox) :])
+    def _look(self) -> None:
+        """Tell those who waited long enough that nothing came."""
+        now = self.loop.time()
+        for question in self._questions.values():
+            if now >= question.until:
+                question.fail(NoAnswer(f"no answer in {ANSWER_SECONDS:g} s"))
+        self._patrol = self.loop.call_later(_LOOK_SECONDS, self._look) if self._questions else None
+
+    def _answered(self, message: Incoming) -> None:
+        question = self._questions.get(message.subject[self._prefix :])
         if question is None or question.answer.done():
             return  # nobody waits for it any more
-        if question.until_end and "Status" not in (message.headers or ()):
+        if question.until_end and "Status" not in message.headers:
             question.parts.append(message)
+            question.until = self.loop.time() + ANSWER_SECONDS
         else:
             question.answer.set_result(message)
 
     async def listen(self, subject: str, heard: Heard) -> Subscription:
         """Call `heard` with what comes. Raises NotSent."""
         try:
-            return await self.client.subscribe(subject, cb=heard)
+            return await self.client.listen(subject, heard)
         except ConnectionClosedError as error:
             raise NotSent("the connection was lost") from error
 
@@ -137,9 +155,8 @@ class Link:
             transport.transport.abort()
 
     def _lost(self) -> None:
-        for question in list(self._questions.values()):
-            if not question.answer.done():
-                question.answer.set_exception(NoAnswer("the connection was lost"))
+        for question in self._questions.values():
+            question.fail(NoAnswer("the connection was lost"))
 
     def check_heard(self, subject: str) -> None:
         """Raise Unreachable if the server has said that this user may not listen to it."""
@@ -150,67 +167,27 @@ class Link:
         """The server says which subject, with small letters."""
         if what == "subscription":
             self._deaf_to.add(subject)
-        for question in list(self._questions.values()):
+        for question in self._questions.values():
             is_answered_there = what == "subscription" and subject == f"{self._inbox}*".lower()
             is_asked_there = what == "publish" and subject == question.subject.lower()
-            if (is_answered_there or is_asked_there) and not question.answer.done():
-                question.answer.set_exception(_may_not("listen" if is_answered_there else "publish", subject))
+            if is_answered_there or is_asked_there:
+                question.fail(_may_not("listen" if is_answered_there else "publish", subject))
 
 
 def _may_not(what: str, subject: str) -> Unreachable:
     return Unreachable(f"this user may not {what} to {subject!r}: ask the administrator for it")
 
 
-class _NotEncryptedError(Error):
-    """The server would be told a password in plain text."""
-
-
-def read_headers(raw: bytes) -> dict[str, str]:
-    """The headers of a message, which only servers and stores have written."""
-    lines = (line.partition(":") for line in raw.decode("utf-8", "replace").split("\r\n"))
-    return {key: value.strip() for key, colon, value in lines if colon}
-
-
-class _Client(Client):
-    """The library's client, but for three things.
-
-    It would say its password unencrypted if the server does not ask for TLS. It takes more time over the
-    headers of messages, letter by letter, than over all else. And when a connection is lost it waits until
-    the rest is sent over it, or fails in that, before it ends what belongs to it.
-    """
-
-    _parse_header_lines = staticmethod(read_headers)
-
-    def __init__(self, *, must_encrypt: bool) -> None:
-        super().__init__()
-        self._must_encrypt = must_encrypt
-
-    def _connect_command(self) -> bytes:
-        if self._must_encrypt and not self._server_info.get("tls_required"):
-            raise _NotEncryptedError("does not encrypt: set up its TLS, or use nats:// where that is meant")
-        return super()._connect_command()
-
-    def drop_unsent(self) -> None:
-        """Send nothing any more."""
-        self._pending, self._pending_data_size = [], 0
-
-    async def _process_op_err(self, e: Exception) -> None:
-        self.drop_unsent()
-        await super()._process_op_err(e)
-
-
 async def connect(address: Address, server: tuple[str, int], tls_name: str | None = None) -> Link:
     """Connect to one of the servers. Raises Unreachable where it refuses, NotSent where it is not there."""
     tls = address.tls()
-    client = _Client(must_encrypt=tls is not None)
+    client = Client(must_encrypt=tls is not None)
     link = Link(client)
     problem: Exception | None = None
 
     async def on_error(error: Exception) -> None:
         nonlocal problem
         problem = error
-        if not isinstance(error, Error | OSError):  # whoever listens made it
-            link.loop.call_exception_handler({"message": "a listener failed", "exception": error})
         if denied := _DENIED.search(str(error).lower()):
             link._denied(denied[1], denied[2].strip("'"))
 
@@ -277,7 +254,7 @@ def _refusal(server: tuple[str, int], error: Exception) -> Exception:
     where, text = host_and_port(*server), str(error).removeprefix("nats: ").strip("'\" ")
     if isinstance(error, TimeoutError):
         return NotSent(f"{where}: no answer")
-    if isinstance(error, _NotEncryptedError):
+    if isinstance(error, NotEncryptedError):
         return Unreachable(f"{where} {text}")
     if isinstance(error, ssl.SSLCertVerificationError):
         advice = "name the authority's certificate with tls_ca, and the server by a name that is in its own"

@@ -11,12 +11,12 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from nats.aio.msg import Msg
 
 from journal.backend import Moved, Unclear, Unreachable
+from journal.nats.client import Incoming, read_headers
 from journal.nats.connection import Connection
 from journal.nats.layout import EXPECTED
-from journal.nats.link import NoAnswer, read_headers
+from journal.nats.link import NoAnswer
 
 _TOGETHER: Final = 1000
 _TOGETHER_BYTES: Final = 8 * 1024 * 1024
@@ -116,7 +116,7 @@ class Stream:
             answer = await self.connection.ask_once(subject, data, headers)
         except NoAnswer as error:
             raise Unclear(f"{self.name}: {error}") from error
-        if (answer.headers or {}).get("Status") == "503":
+        if answer.headers.get("Status") == "503":
             raise _NobodyHearsError
         try:
             ack = _decode_ack(answer.data)
@@ -210,7 +210,7 @@ class Stream:
         for part in parts:
             headers = part.headers
             # Each names the one that was sent before it: what got lost on its way is asked for again.
-            if headers is None or headers["Nats-Last-Sequence"] != before:
+            if headers.get("Nats-Last-Sequence") != before:
                 return found, True
             before = headers["Nats-Sequence"]
             found.append(Message(int(before), headers["Nats-Subject"], headers, part.data))
@@ -220,7 +220,7 @@ class Stream:
 async def ask_api(connection: Connection, what: str, **body: object) -> dict[str, Any]:
     """What JetStream answers; empty if it does not know the stream or message. Raises Unreachable."""
 
-    def understand(message: Msg) -> dict[str, Any]:
+    def understand(message: Incoming) -> dict[str, Any]:
         answer: dict[str, Any] = _read_json(message)
         error = answer.get("error")
         if error is None:
@@ -240,7 +240,7 @@ def _check(error: _Error) -> None:
     raise Refused(error.err_code, error.description)
 
 
-def _read_got(message: Msg) -> _Stored | None:
+def _read_got(message: Incoming) -> _Stored | None:
     try:
         got = _decode_got(message.data)
     except msgspec.MsgspecError:
@@ -250,7 +250,7 @@ def _read_got(message: Msg) -> _Stored | None:
     return got.message
 
 
-def _read_json(message: Msg) -> Any:
+def _read_json(message: Incoming) -> Any:
     try:
         return msgspec.json.decode(message.data)
     except msgspec.MsgspecError:
