@@ -95,12 +95,14 @@ class Handle(FoldedLog):
             if (key or retried_id) and batch:
                 after = max(version - len(batch), 0) if expected == ANY else expected
                 if (written := self._was_written(after, batch, id=retried_id, key=key)) is not None:
+                    self._check_current()
                     self.log.settle()  # whoever wrote it may not have come to that
                     return version if written.version in known else written.version
             is_new = self._adopting is not None and changes and isinstance(changes[0].event, SessionCreated)
             if expected != ANY and (expected not in known or is_new):
                 raise VersionConflictError(self.session_id, version, expected)
             if not batch:
+                self._check_current()
                 self.log.sync()  # what others wrote, and may not have synced
                 return version
             if not state.id and not isinstance(changes[0].event, _FIRST_EVENTS):
@@ -186,6 +188,7 @@ class Handle(FoldedLog):
             if batch:
                 version = self._write(state, batch)
             else:
+                self._check_current()
                 self._state = state
             if is_behind or is_hidden:
                 session._become(state.to_document())
@@ -224,6 +227,11 @@ class Handle(FoldedLog):
                 pause = min(pause * 2, 0.05)
             finally:
                 lent._unsaved = None
+
+    def _check_current(self) -> None:
+        """Nothing is written that others could refuse: raise Overtaken where what is known here is old."""
+        if self.log.disk.has_news(self.log.path):
+            raise Overtaken
 
     @_knowing_the_latest
     def rewind(self, to: int, expected: int, *, by: str | None = None, cause: str | None = None) -> int:

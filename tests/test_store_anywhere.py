@@ -24,6 +24,7 @@ from journal import (
     StateStore,
     VersionConflictError,
 )
+from journal.importers import import_path
 from journal.note import SigningKey
 from journal.seal import open_seal
 from projections import CustomEvent, MetadataSet, SessionCreated, Transcript, UserMessageAdded
@@ -268,6 +269,55 @@ def test_attachments_come_and_go_with_what_refers_to_them(store, other):
     for each in (store, other):
         with pytest.raises(AttachmentError, match="is not there"):
             each.attachment(reference)
+
+
+def test_who_writes_nothing_knows_what_others_wrote(store, other):
+    """Nothing is sent that could be refused, and an assertion that holds no more is refused all the same."""
+    session = talk(store)
+    other.append("s", [UserMessageAdded(content="more")], expected_version=7)
+    with pytest.raises(VersionConflictError):
+        store.append("s", [], expected_version=7)
+    with pytest.raises(VersionConflictError):
+        store.append("s", [], expected_version=7)
+    other.append("s", [UserMessageAdded(content="and more")], expected_version=8)
+    with pytest.raises(VersionConflictError):
+        store.save_session(session)
+
+
+def test_a_retry_of_what_others_deleted_is_no_success(store, other):
+    talk(store, count=0)
+    message = [UserMessageAdded(content="once")]
+    for _ in range(2):
+        assert store.append("s", message, expected_version=1, key="turn-1") == 2
+    assert other.delete_session("s")
+    with pytest.raises((InvalidEventError, VersionConflictError)):
+        store.append("s", message, expected_version=1, key="turn-1")
+    assert other.load_session("s") is None
+
+
+def test_what_others_deleted_meanwhile_is_attached_anew(store, other):
+    data = b"the same bytes"
+    for session_id in ("s", "t"):
+        talk(store, session_id, count=0)
+        reference = store.attach(data)
+        store.append(session_id, [MetadataSet(key="file", value=reference)], expected_version=1)
+        assert other.attachment(reference) == data
+        if session_id == "s":
+            assert other.delete_session("s")
+    assert other.verify().ok
+    assert other.attachment(reference) == data
+
+
+def test_an_import_brings_an_attachment_that_others_deleted(store, other, tmp_path):
+    with connect(tmp_path / "from") as source:
+        talk(source, count=0)
+        reference = source.attach(b"bytes")
+        source.append("s", [MetadataSet(key="file", value=reference)], expected_version=1)
+    for _ in range(2):
+        import_path(store, tmp_path / "from")
+        assert other.attachment(reference) == b"bytes"
+        assert store.verify().ok
+        assert other.delete_session("s")
 
 
 def test_live_sessions_go_on_where_another_one_stopped(store, other):

@@ -1,7 +1,7 @@
 """The format "journal": this library's own lines, taken over byte for byte, with what is attached to them."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from journal.errors import CorruptRecordError, InvalidEventError, OwnerMismatchE
 from journal.handle import Handle
 from journal.history import begun_by
 from journal.importers.ingest import SESSION_ERRORS, Run
+from journal.overtaking import until_current
 from journal.reader import Reader, beginning, lines
 from journal.record import decode_record
 from projections.attachment import Attachment
@@ -62,24 +63,12 @@ def _take_over(run: Run, path: str, source: int) -> None:
     if not version:
         raise InvalidEventError("it has no whole record")
     run.store._handles.check_usable()
-    handle = Handle(setting, session_id)
-    log = handle.log
-    try:
-        with log.exclusive:
-            state, _ = handle._begin()
-            before = log.version
-            if (state.id and not before) or not _goes_on(handle, source, end):
-                raise InvalidEventError(
-                    f"session {session_id!r} is there with another history; import it into another store"
-                )
-            with run.store._attachments.held_if(bool(attached)):
-                for attachment, seq in attached.items():
-                    _attach(run, path, seq, attachment)
-                if version > before:
-                    setting.mark(session_id)
-                    log.replace(disks.chunks(Disk(), source, 0, end), durable=setting.durable)
-    finally:
-        log.close()
+    before, missing = _take_place(run, path, source, session_id, version, end, list(attached))
+    for attachment in missing:
+        where = "beside it" if run.attachments is None else f"in {run.attachments}"
+        what = f"record {attached[attachment]}: the attachment {attachment.digest}"
+        advice = "say where with --attachments, and import again"
+        run.problem(path, None, f"{what} is not {where}, or not whole; {advice}")
     run.found(session_id)
     run.outcome.created += not before
     run.outcome.appended += max(version - before, 0)
@@ -100,6 +89,36 @@ def _session_of(run: Run, source: int) -> str:
     return session_id
 
 
+@until_current
+def _take_place(
+    run: Run, path: str, source: int, session_id: str, version: int, end: int, attached: Sequence[Attachment]
+) -> tuple[int, list[Attachment]]:
+    """Put a journal in the place of what the store has of it, if it goes on from there.
+
+    Returns the version that the store had, and the attachments that are nowhere.
+    """
+    setting, attachments = run.store._setting, run.store._attachments
+    handle = Handle(setting, session_id)
+    log = handle.log
+    setting.disk.refresh(log.path)
+    try:
+        with log.exclusive:
+            state, _ = handle._begin()
+            before = log.version
+            if (state.id and not before) or not _goes_on(handle, source, end):
+                raise InvalidEventError(
+                    f"session {session_id!r} is there with another history; import it into another store"
+                )
+            with attachments.held_if(bool(attached)):
+                missing = [each for each in attached if not _attach(run, path, each)]
+                if version > before:
+                    setting.mark(session_id)
+                    log.replace(disks.chunks(Disk(), source, 0, end), durable=setting.durable)
+            return before, missing
+    finally:
+        log.close()
+
+
 def _goes_on(handle: Handle, source: int, end: int) -> bool:
     """Whether the store's journal and the source are the same as far as both go."""
     log = handle.log
@@ -112,19 +131,15 @@ def _goes_on(handle: Handle, source: int, end: int) -> bool:
     return all(one == other for one, other in pairs)
 
 
-def _attach(run: Run, path: str, seq: int, attachment: Attachment) -> None:
-    """Put an attachment into the store that is not there yet, from beside the file."""
+def _attach(run: Run, path: str, attachment: Attachment) -> bool:
+    """Put an attachment into the store, from beside the file; False where neither has it."""
     attachments = run.store._attachments
-    if attachments.problem(attachment.digest) is None:
-        return
     for place in _places(run, path, attachment.digest):
         data = disks.read_file(Disk(), place)
         if data is not None and sha256(data).hexdigest() == attachment.digest:
             attachments.put(data, attachment.media_type)
-            return
-    where = "beside it" if run.attachments is None else f"in {run.attachments}"
-    reason = f"record {seq}: the attachment {attachment.digest} is not {where}, or not whole"
-    run.problem(path, None, f"{reason}; say where with --attachments, and import again")
+            return True
+    return attachments.problem(attachment.digest) is None
 
 
 def _places(run: Run, path: str, digest: str) -> Iterator[str]:
