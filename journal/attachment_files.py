@@ -7,15 +7,24 @@ waits for that.
 import os
 import re
 import time
-from collections.abc import Callable, Collection, Iterator
+import warnings
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextvars import ContextVar
 from functools import lru_cache
 from hashlib import sha256
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from journal import disk as disks
 from journal.disk import LOCK_SH, LOCK_UN, STALE_AFTER_SECONDS, Disk, Entry
-from journal.errors import AttachmentError, DurabilityError, InvalidEventError, JournalError, unreadable
+from journal.errors import (
+    AttachmentError,
+    DurabilityError,
+    InvalidEventError,
+    JournalError,
+    JournalWarning,
+    unreadable,
+)
 from journal.layout import Layout
 from projections.attachment import Attachment
 
@@ -24,6 +33,8 @@ MAX_ATTACHMENT_BYTES: Final = disks.MAX_WHOLE_BYTES
 _MOST_KNOWN: Final = 100_000
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _MEDIA_TYPE: Final = re.compile(r"[!-~][ -~]{0,254}")
+# What was put inside a `held`, by whoever is inside, and must be put anew at its end.
+_held: ContextVar[dict[str, Callable[[], None]]] = ContextVar("held")
 _PUT_BACK: Final = "put it back from a copy of the store, or import an export of the session with it"
 
 
@@ -47,13 +58,25 @@ class AttachmentFiles:
         self._disk, self._layout = disk, layout
         self._folder = layout.attachments
 
-    def put(self, data: bytes, media_type: str, *, is_value: bool = False) -> Attachment:
+    def add(self, data: bytes, media_type: str) -> Attachment:
+        """Keep bytes to which no record refers yet; else as `put`."""
+        with self._locked(LOCK_SH):
+            return self._put(data, media_type)
+
+    def put(self, data: bytes, media_type: str) -> Attachment:
         """Keep bytes; what is there, whole and young is not written again. Only while they are `held`.
 
         On disk when this returns, however durable the store is: a record, which another process may sync,
         must not outlive what it refers to. Raises AttachmentError where they are too many, InvalidEventError,
         DurabilityError.
         """
+        attachment = self._put(data, media_type)
+        path = self.path(attachment.digest)
+        if (again := self._disk.keeps(path, bytes(data))) is not None:
+            _held.get()[path] = again
+        return attachment
+
+    def _put(self, data: bytes, media_type: str) -> Attachment:
         if not isinstance(data, bytes | bytearray | memoryview):
             raise InvalidEventError(f"an attachment is bytes, not {type(data).__name__}")
         if not isinstance(media_type, str) or not _MEDIA_TYPE.fullmatch(media_type):
@@ -73,7 +96,7 @@ class AttachmentFiles:
                 disks.replace_file(self._disk, path, [data], durable=True)
         except OSError as error:
             raise _refused(path, error) from error
-        return Attachment(digest=digest, size_bytes=len(data), media_type=media_type, is_value=is_value)
+        return Attachment(digest=digest, size_bytes=len(data), media_type=media_type)
 
     def read(self, attachment: Attachment) -> bytes:
         """The bytes, checked against their hash. Raises AttachmentError."""
@@ -96,6 +119,7 @@ class AttachmentFiles:
         path = self.path(digest)
         try:
             self._check_folders(path)
+            self._disk.refresh(path)
             fd = self._disk.open(path)
         except FileNotFoundError:
             return Problem("missing_attachment", f"is not there; {_PUT_BACK}")
@@ -127,10 +151,25 @@ class AttachmentFiles:
     def held(self) -> Iterator[None]:
         """Nothing is removed inside the `with`: for who puts an attachment and then the record.
 
+        Other machines know nothing of the lock. So at the end, when the record is there, what was put is put
+        anew; and they remove only what nobody put there since they looked for records that refer to it.
         Raises DurabilityError, UnsafePathError.
         """
-        with self._locked(LOCK_SH):
-            yield
+        outer = _held.set({})
+        try:
+            with self._locked(LOCK_SH):
+                yield
+                self._keep(_held.get())
+        finally:
+            _held.reset(outer)
+
+    def _keep(self, held: Mapping[str, Callable[[], None]]) -> None:
+        for path, put_anew in held.items():
+            try:
+                put_anew()
+            except JournalError as error:  # the record is there: it must not look as if it were not
+                text = f"{path} could not be put anew ({error}): see that `journal verify` finds it"
+                warnings.warn(text, JournalWarning, stacklevel=4)
 
     def held_if(self, is_needed: bool) -> AbstractContextManager[None]:
         """As `held`, where there is anything to hold."""

@@ -157,14 +157,17 @@ class Attachments(AttachmentFiles):
             return self._remove(self.strays())
 
     def _remove(self, digests: set[str]) -> set[str]:
-        """Remove files, and what a crash left of them while they were written."""
+        """Remove files, and what a crash left of them while they were written; those that are gone now.
+
+        On other machines somebody may have put one anew since it was looked at.
+        """
         for digest in sorted(digests):
             path = self.path(digest)
             for entry in [*self._disk.entries(os.path.dirname(path))]:
                 if entry.name.startswith(f".{digest}."):
                     disks.remove_file(self._disk, entry.path, durable=False)
             disks.remove_file(self._disk, path, durable=True)
-        return digests
+        return {digest for digest in digests if self._disk.status(self.path(digest)) is None}
 
     @contextmanager
     def _sweeping(self) -> Iterator[None]:

@@ -114,8 +114,11 @@ class Files(Protocol):
         `revision`: only where this is the one that is there, 0 for none. Raises Moved where it is not.
         """
 
-    async def remove(self, name: str) -> bool:
-        """Remove a file; True if it was there."""
+    async def remove(self, name: str, revision: int | None = None) -> bool:
+        """Remove a file; True if it was there.
+
+        `revision`: only where this is the one that is there. Raises Moved where it is another one.
+        """
 
     async def names(self, folder: str) -> list[str]:
         """The names of the files below a folder, at any depth, sorted; "" is all."""

@@ -49,6 +49,13 @@ class Elsewhere:
         """The journal of a session of which there is no file here yet; None of any other one."""
         return None
 
+    def keeps(self, path: str, data: bytes) -> Callable[[], None] | None:
+        """What puts a file anew, when there is a reason for it on record; None where a lock does as well.
+
+        Who removes it may have looked before there was one.
+        """
+        return None
+
     def append(self, fd: int, data: bytes, end: int) -> int:
         """Write to the end of a journal, which is `end`. Raises Overtaken where it is not any more."""
         written: int = self.write(fd, data)

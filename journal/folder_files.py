@@ -4,6 +4,7 @@ import asyncio
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from typing import Final
 
@@ -41,9 +42,9 @@ class FolderFiles:
         """See Files.put."""
         return await asyncio.to_thread(self._put, name, data, revision)
 
-    async def remove(self, name: str) -> bool:
+    async def remove(self, name: str, revision: int | None = None) -> bool:
         """See Files.remove."""
-        return await asyncio.to_thread(disks.remove_file, self._disk, self._path(name), durable=True)
+        return await asyncio.to_thread(self._remove, name, revision)
 
     async def names(self, folder: str) -> list[str]:
         """See Files.names."""
@@ -61,20 +62,33 @@ class FolderFiles:
         if name.startswith(f"{ATTACHMENTS}/"):
             if sha256(data).hexdigest() != os.path.basename(name):
                 raise InvalidNameError("attachment", name, "is not the hash of these bytes")
-            with self._attachments.held():
-                self._attachments.put(data, "application/octet-stream")
+            self._attachments.add(data, "application/octet-stream")
             return _revision_of(data)
-        lock = os.path.join(self._layout.internal, "files.lock")
         disks.check_folders(self._disk, self._layout.base, os.path.dirname(path))
-        disks.make_folders(self._disk, self._layout.internal)
-        fd = self._disk.open(lock, write=True, create=True)
-        try:
-            self._disk.flock(fd, LOCK_EX)
+        with self._alone():
             there = self._get(name)
             if revision is not None and revision != (there.revision if there else 0):
                 raise Moved
             disks.replace_file(self._disk, path, [data], durable=True)
-            return _revision_of(data)
+        return _revision_of(data)
+
+    def _remove(self, name: str, revision: int | None) -> bool:
+        path = self._path(name)
+        with self._alone():
+            there = self._get(name) if revision is not None else None
+            if there is not None and there.revision != revision:
+                raise Moved
+            return disks.remove_file(self._disk, path, durable=True)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Nobody else who uses the folder as a backend changes a file inside the `with`."""
+        lock = os.path.join(self._layout.internal, "files.lock")
+        disks.make_folders(self._disk, self._layout.internal)
+        fd = self._disk.open(lock, write=True, create=True)
+        try:
+            self._disk.flock(fd, LOCK_EX)
+            yield
         finally:
             self._disk.flock(fd, LOCK_UN)
             disks.close(self._disk, fd, lock)

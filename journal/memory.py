@@ -140,9 +140,13 @@ class MemoryFiles:
             self._files[name] = File(data, self._last)
             return self._last
 
-    async def remove(self, name: str) -> bool:
+    async def remove(self, name: str, revision: int | None = None) -> bool:
         """See Files.remove."""
-        return self._files.pop(name, None) is not None
+        with self._mutex:
+            there = self._files.get(name)
+            if there is not None and revision not in (None, there.revision):
+                raise Moved
+            return self._files.pop(name, None) is not None
 
     async def names(self, folder: str) -> list[str]:
         """See Files.names."""

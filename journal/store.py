@@ -851,8 +851,7 @@ class StateStore:
         Raises AttachmentError (over 64 MiB), InvalidEventError (no bytes, no media type), DurabilityError.
         """
         self._handles.check_usable()
-        with self._attachments.held():
-            return self._attachments.put(data, media_type).to_json()
+        return self._attachments.add(data, media_type).to_json()
 
     def attachment(self, reference: Json) -> bytes:
         """The bytes that a reference in a record stands for, checked against their hash.

@@ -521,6 +521,20 @@ async def test_a_removed_file_is_gone(shared):
 
 
 @on_a_loop
+async def test_a_file_is_removed_where_the_revision_is_the_one_that_is_there(shared):
+    async with shared as backend:
+        files, others = backend.files, (await shared.another()).files
+        assert not await files.remove("documents/notes/a.md", 77)
+        first = await files.put("documents/notes/a.md", b"1")
+        second = await others.put("documents/notes/a.md", b"2")
+        with pytest.raises(Moved):
+            await files.remove("documents/notes/a.md", first)
+        assert await files.get("documents/notes/a.md") == File(b"2", second)
+        assert await files.remove("documents/notes/a.md", second)
+        assert await others.get("documents/notes/a.md") is None
+
+
+@on_a_loop
 async def test_the_names_of_a_folder_are_at_any_depth_and_sorted(shared):
     below = ["a/x.md", "a/b/c.json", "a/b/d/e.md", "a-b/x.md", "A/x.md", "ab/Ä.md", "b/1.md", "b/x.y.z.json"]
     names = sorted(f"documents/{name}" for name in below)

@@ -64,10 +64,12 @@ class NatsFiles:
                 await file.sweep()
             return new
 
-    async def remove(self, name: str) -> bool:
+    async def remove(self, name: str, revision: int | None = None) -> bool:
         """See Files.remove."""
         file, was_there = self._file(name), False
         while (there := await file.last()) is not None:
+            if revision not in (None, there.place):
+                raise Moved(f"the file is at revision {there.place}")
             was_there = True
             if await file.remove(there):
                 break

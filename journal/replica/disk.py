@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable
+from functools import partial
 from typing import Any, Final
 
 from journal.backend import Backend
@@ -107,6 +108,11 @@ class Replica(Disk):
         """See Elsewhere.has_news. Raises UnreachableError."""
         session_id = self._session_of(path)
         return session_id is not None and self._journals.pull(session_id)
+
+    def keeps(self, path: str, data: bytes) -> Callable[[], None] | None:
+        """See Elsewhere.keeps. It raises UnreachableError, DurabilityError."""
+        name = self._files.name_of(path)
+        return None if name is None else partial(self._files.give, name, data)
 
     def append(self, fd: int, data: bytes, end: int) -> int:
         """See Elsewhere.append: to the backend, and then here. Raises DurabilityError, UnreachableError."""

@@ -6,6 +6,7 @@ import os
 import stat
 from typing import Final
 
+from journal.backend import Moved
 from journal.disk import Disk, chunks, make_folders, read_file, write_whole
 from journal.layout import Layout
 from journal.replica.asking import Asking
@@ -19,6 +20,9 @@ class ReplicatedFiles:
 
     def __init__(self, backend: Asking, layout: Layout) -> None:
         self._backend, self._layout = backend, layout
+        # Of each attachment that was looked at: only that one may be removed. One that was put there since
+        # has a reason that nobody has looked for yet.
+        self._revisions: dict[str, int] = {}
         for folder in (layout.quarantine, layout.attachments):
             make_folders(PLAIN, folder)
 
@@ -48,9 +52,11 @@ class ReplicatedFiles:
         """Bring a file to what the backend has of it."""
         there = self._backend.ask(self._backend.files.get(name))
         if there is None:
+            self._revisions.pop(name, None)
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 os.unlink(path)
             return
+        self._note(name, there.revision)
         make_folders(PLAIN, os.path.dirname(path))
         if read_file(PLAIN, path) != there.data:
             put_here(path, there.data)
@@ -84,11 +90,26 @@ class ReplicatedFiles:
         """Give the backend what a file here holds."""
         shared = name or self.name_of(path)
         assert shared is not None, f"{path} is only here"
-        self._backend.ask(self._backend.files.put(shared, read_whole(path)))
+        self.give(shared, read_whole(path))
+
+    def give(self, name: str, data: bytes) -> None:
+        """Give the backend a file of this name."""
+        self._note(name, self._backend.ask(self._backend.files.put(name, data)))
+
+    def _note(self, name: str, revision: int) -> None:
+        if name.startswith("attachments/"):
+            self._revisions[name] = revision
 
     def remove(self, name: str, path: str) -> None:
-        """Remove a file there and here. Raises FileNotFoundError where there was none."""
-        was_there = self._backend.ask(self._backend.files.remove(name))
+        """Remove a file there and here. Raises FileNotFoundError where there was none.
+
+        An attachment that somebody put there since it was looked at stays.
+        """
+        try:
+            was_there = self._backend.ask(self._backend.files.remove(name, self._revisions.get(name)))
+        except Moved:
+            return
+        self._revisions.pop(name, None)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
         if not was_there:
