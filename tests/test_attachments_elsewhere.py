@@ -9,7 +9,8 @@ from contextlib import closing
 
 import pytest
 
-from journal import StateStore
+from journal import JournalWarning, StateStore
+from journal.backend import Unreachable
 from journal.memory import MemoryBackend
 from journal.replica import Replica
 from journal.waiting import AtOnce
@@ -103,3 +104,22 @@ def test_what_is_recorded_anew_while_it_is_deleted_stays_whatever_the_steps(tmp_
     for deletes in range(1, asked["deletes"] + 1):
         for records in range(1, asked["records"] + 1):
             play(tmp_path / f"{deletes}-{records}", order, {"deletes": deletes, "records": records})
+
+
+def test_a_record_that_is_there_does_not_look_as_if_it_were_not(tmp_path):
+    """Its attachment could not be put anew: that is told, and it is there most likely."""
+    backend = Stepwise()
+    with on(backend, tmp_path / "a") as store:
+        put, puts = backend.files.put, []
+
+        async def put_once(name, data):
+            puts.append(name)
+            if len(puts) > 1:
+                raise Unreachable("nobody answers")
+            return await put(name, data)
+
+        backend.files.put = put_once
+        with pytest.warns(JournalWarning, match="nobody answers.*`journal verify`"):
+            record(store, "s")
+        assert len(puts) == 2
+        assert store.verify("s").ok
