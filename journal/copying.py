@@ -9,7 +9,8 @@ from typing import Final, TypeAlias
 
 from journal.backend import Backend, Change, Unclear, Unreachable
 from journal.copied import Copied, Left
-from journal.copying_files import Documents, Payloads
+from journal.copying_attachments import Payloads
+from journal.copying_files import Documents
 from journal.copying_session import Copying
 from journal.errors import (
     CorruptRecordError,
@@ -43,16 +44,17 @@ async def copy(
     """Copy all that is in a store: journals byte for byte, deletions, attachments, documents.
 
     Each journal's chain is checked before it is written; with `verify`, what was written is read back and
-    checked. A session that is there is continued where it is the beginning of the source's, and rewritten
-    where content was erased in the source since; what says anything else is a conflict. Nobody need stop
-    writing to the source; what comes after the session was read is the next copy's. After an interruption,
-    copy again. Opens both backends, and closes them.
+    checked, and so are the attachments that are there. A session that is there is continued where it is the
+    beginning of the source's, and rewritten where content was erased in the source since; what says anything
+    else is a conflict, and so is one that was deleted there alone. Nobody need stop writing to the source;
+    what comes after the session was read is the next copy's. After an interruption, copy again. Opens both
+    backends, and closes them.
 
     Raises JournalError where one of them does not answer, or is refused.
     """
     if (type(source), source.name) == (type(target), target.name):
         raise JournalError(f"{source.name} is to be copied onto itself; say where else to")
-    run = _Run(source, target, progress or (lambda name, done, total: None))
+    run = _Run(source, target, progress or (lambda name, done, total: None), checks=verify)
     try:
         await source.open()
         run.copied.promise = await target.open()
@@ -75,10 +77,10 @@ async def copy(
 class _Run:
     """One copy under way."""
 
-    def __init__(self, source: Backend, target: Backend, progress: Progress) -> None:
+    def __init__(self, source: Backend, target: Backend, progress: Progress, *, checks: bool) -> None:
         self._source, self._target, self._progress = source, target, progress
         self.copied = Copied()
-        self.payloads = Payloads(source.files, target.files, self.copied)
+        self.payloads = Payloads(source, target, self.copied, checks=checks)
         self.documents = Documents(source.files, target.files, self.copied)
         self._sessions: dict[str, Copying] = {}
 
@@ -131,7 +133,7 @@ class _Run:
                 self._target.journals,
                 session_id,
                 self.copied,
-                bring=self.payloads.bring,
+                payloads=self.payloads,
                 forget=self.documents.forget,
             )
             self._sessions[session_id] = found

@@ -5,7 +5,6 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Final, TypeAlias
 
-from journal.attached import attached_to
 from journal.backend import Change, Journals, Moved, Unclear
 from journal.chain import (
     check_lines,
@@ -16,6 +15,9 @@ from journal.chain import (
     is_erased,
 )
 from journal.copied import Copied, Left
+from journal.copying_attachments import Payloads
+from journal.rechain import chain_of
+from journal.tombstones import end_of
 
 # What is appended at once, unless a batch is longer: a server takes that in one message.
 _MOST_BYTES: Final = 960 * 1024
@@ -24,8 +26,8 @@ _MOST_TRIES: Final = 8
 _BEGINS: Final = b'{"v":1,"seq":'
 _ADOPTED: Final = b'{"type":"session_adopted"'
 
-OfOne: TypeAlias = Callable[[str], Awaitable[None]]
-"""Copies an attachment, by its digest; or removes what is beside a session's journal, by its id."""
+Forget: TypeAlias = Callable[[str], Awaitable[None]]
+"""Removes what is beside a session's journal, by its id."""
 
 
 class Copying:
@@ -36,9 +38,9 @@ class Copying:
 
     # A store may have a million sessions.
     __slots__ = (
-        *("_bring", "_chain", "_copied", "_forget", "_had", "_is_buried", "_is_over", "_is_readopted"),
-        *("_is_unclear", "_must_rewrite", "_place", "_source", "_target", "_theirs", "_version"),
-        *("session_id", "written"),
+        *("_buried_there", "_chain", "_copied", "_erased", "_forget", "_had", "_is_buried", "_is_over"),
+        *("_is_readopted", "_is_unclear", "_known", "_must_rewrite", "_payloads", "_place", "_source"),
+        *("_target", "_theirs", "_version", "session_id", "written"),
     )
 
     def __init__(
@@ -48,13 +50,13 @@ class Copying:
         session_id: str,
         copied: Copied,
         *,
-        bring: OfOne,
-        forget: OfOne,
+        payloads: Payloads,
+        forget: Forget,
     ) -> None:
         self.session_id = session_id
         self.written = 0
         self._source, self._target, self._copied = source, target, copied
-        self._bring, self._forget = bring, forget
+        self._payloads, self._forget = payloads, forget
         # How far the source was read, and where that is in the target.
         self._version, self._chain = 0, first_chain(session_id)
         self._place = 0
@@ -64,6 +66,9 @@ class Copying:
         self._must_rewrite = False
         self._is_readopted = False
         self._is_buried = False  # the source tells of deletions that the target does not know
+        self._known: tuple[bytes, ...] = ()  # the tombstones that the source has
+        self._buried_there: tuple[bytes, ...] = ()  # those that are there, where there is nothing else
+        self._erased: list[bytes] = []  # the records that are there, and were erased in the source
         self._is_unclear = False  # what is found there may be what was written here
 
     async def take(self, changes: Iterable[Change]) -> None:
@@ -71,7 +76,8 @@ class Copying:
         lines: list[bytes] = []
         for change in changes:
             if self._is_over:
-                return
+                self._leave(change.data.split(b"\n"))
+                continue
             if change.kind == "delete":
                 await self._bury(change.data)
                 continue
@@ -89,9 +95,6 @@ class Copying:
                 self.stop(f"{where}: {reason}; what stands before it was copied", is_problem=True)
                 return
             self._version, self._chain = self._version + len(found), (chains or [self._chain])[-1]
-            for line in found:
-                for attachment in attached_to(line):
-                    await self._bring(attachment.digest)
             lines += found
         await self._append(lines)
         if self._theirs is not None and not self._is_over and await self._theirs.peek() is None:
@@ -160,25 +163,59 @@ class Copying:
                 self._wrote(1)
                 continue
             self._had = self._had or not self.written
+            is_same_place = header_and_chain(their) == header_and_chain(ours)
             if their == ours:
-                continue
-            if header_and_chain(their) == header_and_chain(ours):
-                if is_erased(ours):
-                    self._must_rewrite = True
-                    continue
-                self.stop(f"the content of a record was erased there, and not in the source: {_named(ours)}")
-            elif _is_adoption(ours) and event_bytes(their) == event_bytes(ours):
+                await self._payloads.bring(ours)
+            elif is_same_place and is_erased(ours):
+                self._must_rewrite = True
+                self._erased.append(their)
+            elif not is_same_place and _is_adoption(ours) and event_bytes(their) == event_bytes(ours):
                 self._is_readopted = True  # another program's file, taken in here and there
-                continue
             else:
-                also = "; it was deleted in the source since" if self._is_buried else ""
-                self.stop(f"it is there with another history, from {_named(ours)} on{also}")
-            return []
+                self._stop_at(ours, their, is_same_place=is_same_place)
+                self._leave(lines[index:])
+                return []
         return []
+
+    def _stop_at(self, ours: bytes, their: bytes, *, is_same_place: bool) -> None:
+        """Leave it alone: these are not the same record."""
+        if not is_same_place:
+            also = "; it was deleted in the source since" if self._is_buried else ""
+            self.stop(f"it is there with another history, from {_named(ours)} on{also}")
+        elif is_erased(their):
+            self.stop(f"the content of a record was erased there, and not in the source: {_named(ours)}")
+        else:
+            reason = f"{_named(ours)} was altered there: its content does not fit its hash. Verify it there"
+            self.stop(reason, is_problem=True)
+
+    def _leave(self, lines: Iterable[bytes]) -> None:
+        """These are not copied."""
+        for line in lines:
+            self._payloads.leave(line)
+
+    async def _is_deleted_there(self) -> bool:
+        """Whether a session was deleted there that may be this one, which the source has still."""
+        if self._had or self.written:
+            return True  # this very moment
+        graves = {end_of(each) for each in self._buried_there} - {end_of(each) for each in self._known}
+        self._buried_there = ()
+        if not graves:
+            return False
+        version = 0
+        async for change in self._source.read(self.session_id, 0):
+            for line in change.data.split(b"\n")[:-1] if change.kind != "delete" else ():
+                version += 1
+                if (version, chain_of(line).decode()) in graves:
+                    return True
+        # What went on there before it was deleted nobody can compare any more; what was deleted here as
+        # well, and begun anew, is another session.
+        return not self._known and any(each > version for each, _ in graves)
 
     async def _have_seen_all(self, theirs: "_Lines") -> None:
         """Nothing more is there: what comes now is appended."""
         self._place, self._theirs = theirs.place, None
+        if not theirs.has_lines:
+            self._buried_there = tuple(theirs.tombstones)
         await theirs.close()
 
     async def _compare_anew(self) -> None:
@@ -205,7 +242,16 @@ class Copying:
             self._must_rewrite = self._must_rewrite or self._is_readopted
             if self._must_rewrite:
                 return
+            if self._buried_there and await self._is_deleted_there():
+                self.stop(
+                    "it was deleted there, and not in the source; delete it in the source, too, or bring it "
+                    "back with `journal import`"
+                )
+                self._leave(lines)
+                return
             some, rest = _some(lines)
+            for line in some:
+                await self._payloads.bring(line)
             try:
                 self._place = await self._target.append(self.session_id, _ended(some), self._place)
             except (Moved, Unclear) as error:
@@ -224,6 +270,7 @@ class Copying:
             self.stop("it was deleted in the source meanwhile")
             return
         ours = tombstones.splitlines(keepends=True)
+        self._known = (*self._known, *ours)
         tries = 0
         while (theirs := self._theirs) is not None:
             is_there = await theirs.peek() is not None
@@ -245,7 +292,6 @@ class Copying:
 
     async def _rewrite(self) -> None:
         """Put the source's journal, as it is now, in the place of the one that is there."""
-        await self._forget(self.session_id)  # first: after a crash, the journal tells that it is not done
         tries = 0
         while True:
             lines = [
@@ -255,9 +301,15 @@ class Copying:
                 for line in change.data.splitlines()
             ]
             chains, _, damage = check_lines(lines, 1, first_chain(self.session_id))
-            if damage is not None or not lines:
+            # Another session may have begun under this id: it must not take the place of what is there.
+            if damage is not None or chains[self._version - 1 : self._version] != [self._chain]:
                 self.stop("it changed in the source meanwhile; copy again")
                 return
+            # First: after a crash, the journal tells that it is not done.
+            await self._forget(self.session_id)
+            await self._payloads.drop(self.session_id, self._erased)
+            for line in lines:
+                await self._payloads.bring(line)
             try:
                 self._place = await self._target.replace(self.session_id, _ended(lines), self._place)
             except Moved:
@@ -300,15 +352,17 @@ class _Lines:
 
     place       behind the last change that was read
     tombstones  what was read of the session's deletions
+    has_lines   whether any record was read behind that
     """
 
-    __slots__ = ("_changes", "_lines", "place", "tombstones")
+    __slots__ = ("_changes", "_lines", "has_lines", "place", "tombstones")
 
     def __init__(self, changes: AsyncIterator[Change]) -> None:
         self._changes = changes
         self._lines: deque[bytes] = deque()
         self.place = 0
         self.tombstones: list[bytes] = []
+        self.has_lines = False
 
     async def peek(self) -> bytes | None:
         """The next one, without its newline; None at the end."""
@@ -318,8 +372,9 @@ class _Lines:
                 return None
             self.place = change.place
             if change.kind == "delete":
-                self.tombstones = change.data.splitlines(keepends=True)
+                self.tombstones, self.has_lines = change.data.splitlines(keepends=True), False
             else:
+                self.has_lines = True
                 self.tombstones += change.tombstones.splitlines(keepends=True)
                 self._lines.extend(change.data.split(b"\n")[:-1])
         return self._lines[0]

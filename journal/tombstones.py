@@ -47,6 +47,15 @@ def id_of(line: bytes) -> str:
     return _decode(line).id
 
 
+def end_of(line: bytes) -> tuple[int, str]:
+    """Where the session ended: its last version and chain; 0 and no text where the line is no tombstone."""
+    try:
+        found = _decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return 0, ""
+    return found.version, found.chain
+
+
 def add_tombstone(disk: Disk, path: str, tombstone: Tombstone, *, durable: bool) -> None:
     """Append a note; on disk when this returns, if durable."""
     disks.make_folders(disk, os.path.dirname(path))

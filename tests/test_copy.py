@@ -5,6 +5,7 @@ import contextlib
 import json
 import random
 import tempfile
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -557,6 +558,86 @@ def test_what_is_deleted_while_it_is_rewritten_is_left_for_the_next_copy(
     assert (there / "sessions" / "s9.jsonl").read_bytes() == theirs
 
 
+class Later(MemoryBackend):
+    """A store in which something happens when one session is read anew."""
+
+    def __init__(self, name: str, deed: Any) -> None:
+        super().__init__(name)
+        plain = self.journals.read
+
+        def read(session_id: str | None, after: int) -> AsyncIterator[Change]:
+            if session_id is not None:
+                deed()
+            return plain(session_id, after)
+
+        self.journals.read = read  # type: ignore[method-assign]
+
+
+def test_a_session_that_begins_anew_takes_no_other_ones_place(
+    store: StateStore, folder: Path, there: Path
+) -> None:
+    """It was deleted in the source after it was compared: what is there stays, with all that is beside it."""
+    talk(store, "s", "one", "two")
+    copied(folder, there)
+    (there / ".journal" / "quarantine").mkdir()
+    kept = there / ".journal" / "quarantine" / "s.100.0123abcd"
+    kept.write_bytes(b"torn")
+    theirs = (there / "sessions" / "s.jsonl").read_bytes()
+    store.erase("s", [2], reason="asked for")
+    before = MemoryBackend()
+    copied(folder, before)
+
+    def begin_anew() -> None:
+        store.delete_session("s")
+        talk(store, "s", "another", "one", "at", "length")
+        lines = (folder / "sessions" / "s.jsonl").read_bytes()
+        asyncio.run(source.journals.replace("s", [lines], source.journals._head("s")))
+
+    source = Later("source", lambda: threading_run(begin_anew))
+    source.journals._changes, source.journals._of = before.journals._changes, before.journals._of
+    source.journals._last = before.journals._last
+    found = copied(source, there)
+
+    assert [(each.name, each.reason) for each in found.conflicts] == [
+        ("s", "it changed in the source meanwhile; copy again")
+    ]
+    assert (there / "sessions" / "s.jsonl").read_bytes() == theirs
+    assert kept.exists()
+
+
+def threading_run(work: Any) -> None:
+    """Do it in a thread: it may have a loop of its own."""
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+
+
+def test_what_comes_while_it_is_rewritten_brings_its_attachments_first(
+    store: StateStore, folder: Path, there: Path
+) -> None:
+    talk(store, "s", "one")
+    copied(folder, there)
+    store.erase("s", [2], reason="asked for")
+    source, target = FolderBackend(str(folder)), FolderBackend(str(there))
+    read, replace = source.journals.read, target.journals.replace
+    seen: list[bool] = []
+
+    def read_late(session_id: str | None, after: int) -> AsyncIterator[Change]:
+        if session_id is not None:
+            attach(store, "s", b"late")
+        return read(session_id, after)
+
+    async def replace_seen(*arguments: Any) -> int:
+        seen.append(b"late" in attachments_of(there).values())
+        return await replace(*arguments)
+
+    source.journals.read = read_late  # type: ignore[method-assign]
+    target.journals.replace = replace_seen  # type: ignore[method-assign]
+
+    assert copied(source, target).rewritten == 1
+    assert seen == [True]
+
+
 def test_what_somebody_writes_there_is_not_replaced(full: StateStore, folder: Path) -> None:
     """Between the look at it and the replacement."""
     target = MemoryBackend()
@@ -648,6 +729,184 @@ def test_what_was_deleted_since_is_told(full: StateStore, folder: Path, there: P
     with StateStore(there) as store:
         assert store.load_session("s2") is None
         assert store.load_session("s3").user_messages[0].content == "anew"
+
+
+def test_what_was_deleted_there_does_not_come_back(full: StateStore, folder: Path, there: Path) -> None:
+    """It is told; a new one under the same id comes when the source deleted the old one, too."""
+    copied(folder, there)
+    with StateStore(there) as store:
+        store.delete_session("s2", why="asked for")
+        store.delete_session("s5")
+        talk(store, "s3", "went on")
+        store.delete_session("s3")
+    talk(full, "s2", "more")
+    found = copied(folder, there)
+
+    assert [each.name for each in sorted(found.conflicts)] == ["s2", "s3", "s5"]
+    assert {each.reason.partition(";")[0] for each in found.conflicts} == {
+        "it was deleted there, and not in the source"
+    }
+    assert found.attachments == 0
+    with StateStore(there) as store:
+        assert store.load_session("s2") is None
+    full.delete_session("s2")
+    talk(full, "s2", "anew")
+    copied(folder, there)
+    with StateStore(there) as store:
+        assert [each.content for each in store.load_session("s2").user_messages] == ["anew"]
+
+
+def test_what_is_deleted_there_meanwhile_is_not_continued(store: StateStore, folder: Path) -> None:
+    """Behind a deletion the rest of a session would be damage."""
+    talk(store, "s", "one")
+    target = MemoryBackend()
+    copied(folder, target)
+    talk(store, "s", "two")
+    add = target.journals._add
+
+    def add_late(session_id: str, kind: str, data: bytes, after: int) -> int:
+        target.journals._add = add  # type: ignore[method-assign]
+        grave = b'{"id":"s","version":2,"chain":"x","at":"2026-11-22T12:00:00Z"}\n'
+        add("s", "delete", grave, after)
+        raise Moved
+
+    target.journals._add = add_late  # type: ignore[method-assign]
+    found = copied(folder, target)
+
+    assert [each.reason.partition(",")[0] for each in found.conflicts] == ["it was deleted there"]
+    assert [each.kind for each in target.journals._of["s"]] == ["delete"]
+
+
+# Attachments
+
+
+def attach(store: StateStore, session_id: str, data: bytes) -> str:
+    """A record with an attachment; its hash."""
+    session = store.load_session(session_id)
+    reference = store.attach(data)
+    event = CustomEvent(name="image", data={"image": reference})
+    store.append(session_id, [event], expected_version=session.version if session else 0)
+    return str(reference["$attachment"])
+
+
+def attachments_of(folder: Path) -> dict[str, bytes]:
+    found = (folder / ".journal" / "attachments").glob("??/*")
+    return {path.name: path.read_bytes() for path in found}
+
+
+@pytest.mark.parametrize("backend", ["folder", "memory"])
+def test_an_attachment_goes_with_the_record_that_was_erased(
+    store: StateStore, folder: Path, there: Path, backend: str
+) -> None:
+    """Not if another record refers to it; one that two records shared goes when both are erased."""
+    target = MemoryBackend() if backend == "memory" else FolderBackend(str(there))
+    for session_id in "abc":
+        talk(store, session_id, "hello")
+    for session_id in "ab":
+        attach(store, session_id, b"shared")
+        attach(store, session_id, b"erased")
+    attach(store, "c", b"shared")
+    copied(folder, target)
+    store.erase("a", [3, 4], reason="asked for")
+    store.erase("b", [4], reason="asked for")
+    found = copied(folder, target)
+    names = asyncio.run(target.files.names("attachments"))
+
+    assert (found.rewritten, found.ok) == (2, True)
+    assert [asyncio.run(target.files.get(name)).data for name in names] == [b"shared"]
+    for session_id in "bc":
+        store.erase(session_id, [3], reason="asked for")
+    assert copied(folder, target).ok
+    assert asyncio.run(target.files.names("attachments")) == []
+
+
+def test_what_only_the_target_refers_to_stays(store: StateStore, folder: Path, there: Path) -> None:
+    """A session that the source has not; bytes in quarantine; where it cannot be told, that is said."""
+    for session_id in "ab":
+        talk(store, session_id, "hello")
+    digest, other = attach(store, "a", b"one"), attach(store, "b", b"two")
+    copied(folder, there)
+    with StateStore(there) as copy_of_it:
+        talk(copy_of_it, "theirs", "hello")
+        attach(copy_of_it, "theirs", b"one")
+    kept = there / ".journal" / "quarantine"
+    kept.mkdir()
+    (kept / "x.1.0123abcd").write_text(f'{{"$attachment":"{other}"}}')
+    for session_id in "ab":
+        store.erase(session_id, [3], reason="asked for")
+
+    assert copied(folder, there).ok
+    assert set(attachments_of(there)) == {digest, other}
+
+
+def test_what_cannot_be_read_there_may_refer_to_it(store: StateStore, folder: Path, there: Path) -> None:
+    for session_id in "ab":
+        talk(store, session_id, "hello")
+    digest = attach(store, "a", b"one")
+    copied(folder, there)
+    damaged = there / "sessions" / "b.jsonl"
+    damaged.write_bytes(damaged.read_bytes().replace(b"hello", b"hallo"))
+    store.erase("a", [3], reason="asked for")
+    found = copied(folder, there)
+
+    assert set(attachments_of(there)) == {digest}
+    assert f"attachments/{digest}" in [each.name for each in found.problems]
+
+
+def test_an_attachment_that_was_erased_there_does_not_come_back(
+    store: StateStore, folder: Path, there: Path
+) -> None:
+    """Nor do the bytes in quarantine; what other records refer to comes."""
+    talk(store, "s", "hello")
+    talk(store, "t", "hello")
+    attach(store, "s", b"secret")
+    copied(folder, there)
+    with StateStore(there) as other:
+        other.erase("s", [3], reason="asked for")
+    shared = attach(store, "s", b"shared")
+    attach(store, "t", b"shared")
+    kept = folder / ".journal" / "quarantine"
+    kept.mkdir()
+    (kept / "s.100.0123abcd").write_bytes(b"secret")
+    for _ in range(2):
+        found = copied(folder, there)
+
+        assert [each.name for each in found.conflicts] == ["s"]
+        assert attachments_of(there) == {shared: b"shared"}
+        assert not (there / ".journal" / "quarantine").exists()
+
+
+def test_an_attachment_that_was_altered_there_is_put_back_and_told(
+    store: StateStore, folder: Path, there: Path
+) -> None:
+    """Behind the store's back; not without looking. Where the source has none that is whole, it stays."""
+    talk(store, "s", "hello")
+    digest = attach(store, "s", b"picture")
+    copied(folder, there)
+    path = there / ".journal" / "attachments" / digest[:2] / digest
+    path.write_bytes(b"picturf")
+
+    assert counts(copied(folder, there, verify=False)) == {"same": 1}
+    found = copied(folder, there)
+    assert (found.attachments, path.read_bytes()) == (1, b"picture")
+    assert [(each.name, each.reason) for each in found.problems] == [
+        (f"attachments/{digest}", "the attachment there was altered; the source's was put in its place")
+    ]
+    assert copied(folder, there).ok
+    for each in (folder, there):
+        (each / ".journal" / "attachments" / digest[:2] / digest).write_bytes(b"no")
+    (problem,) = copied(folder, there).problems
+    assert problem.reason == "the attachment there was altered, and the source has none that is whole"
+
+
+def test_an_attachment_that_is_gone_there_comes_again(store: StateStore, folder: Path, there: Path) -> None:
+    talk(store, "s", "hello")
+    digest = attach(store, "s", b"picture")
+    copied(folder, there)
+    (there / ".journal" / "attachments" / digest[:2] / digest).unlink()
+
+    assert counts(copied(folder, there)) == {"same": 1, "attachments": 1}
+    assert attachments_of(there) == {digest: b"picture"}
 
 
 # Other programs' sessions
@@ -800,6 +1059,45 @@ def test_attachments_that_are_not_whole_are_told(full: StateStore, folder: Path,
     assert found.problems
     assert found.attachments == 0
     assert (there / "sessions" / "s5.jsonl").exists()
+
+
+def test_a_record_that_was_altered_there_is_told_as_that(store: StateStore, folder: Path) -> None:
+    """Where a backend looks at no hash; it is not taken for an erased one."""
+    talk(store, "s", "hello")
+    target = Altered(b"hello", b"hallo")
+    copied(folder, target, verify=False)
+    found = copied(folder, target)
+
+    assert [(each.name, each.reason) for each in found.problems] == [
+        ("s", "record 2 was altered there: its content does not fit its hash. Verify it there")
+    ]
+
+
+def test_files_that_are_none_are_told_and_the_others_are_copied(
+    store: StateStore, folder: Path, there: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is too large, a link, a folder in its place: here or there."""
+    monkeypatch.setattr("journal.disk.MAX_WHOLE_BYTES", 1000)
+    for name in "abc":
+        store.save_json("notes", name, name)
+    store.save_json("linked", "a", 1)
+    digest, linked = (str(store.attach(data)["$attachment"]) for data in (b"one", b"two"))
+    path = folder / ".journal" / "attachments" / linked[:2] / linked
+    path.unlink()
+    path.symlink_to("/etc/passwd")
+    (folder / "notes" / "b.json").write_bytes(b"1" * 2000)
+    (there / "notes" / "a.json").mkdir(parents=True)
+    (there / "linked").symlink_to(folder)
+    found = copied(folder, there)
+
+    assert sorted(each.name for each in found.problems) == [
+        f"attachments/{linked}",
+        "documents/linked/a.json",
+        "documents/notes/a.json",
+        "documents/notes/b.json",
+    ]
+    assert (there / "notes" / "c.json").exists()
+    assert attachments_of(there) == {digest: b"one"}
 
 
 def test_what_no_save_acknowledged_is_not_copied(store: StateStore, folder: Path, there: Path) -> None:
