@@ -19,6 +19,7 @@ from journal.errors import (
     JournalError,
     UnsafePathError,
 )
+from journal.folder import is_same
 from journal.folder_journals import Damaged
 
 Progress: TypeAlias = Callable[[str, int, int], None]
@@ -52,7 +53,7 @@ async def copy(
 
     Raises JournalError where one of them does not answer, or is refused.
     """
-    if (type(source), source.name) == (type(target), target.name):
+    if (type(source), source.name) == (type(target), target.name) or is_same(source, target):
         raise JournalError(f"{source.name} is to be copied onto itself; say where else to")
     run = _Run(source, target, progress or (lambda name, done, total: None), checks=verify)
     try:

@@ -1,9 +1,10 @@
 """A store's folder as a backend: what `journal copy` reads and writes, while others use the store."""
 
+import os
 from typing import Final
 
 from journal import disk as disks
-from journal.backend import Promise, Unreachable
+from journal.backend import Backend, Promise, Unreachable
 from journal.disk import Disk
 from journal.errors import JournalError
 from journal.folder_files import FolderFiles
@@ -48,3 +49,9 @@ class FolderBackend:
 
     def __repr__(self) -> str:
         return f"FolderBackend({self.name!r})"
+
+
+def is_same(one: Backend, other: Backend) -> bool:
+    """Whether both are one folder, whichever links lead there."""
+    folders = [os.path.realpath(each.name) for each in (one, other) if isinstance(each, FolderBackend)]
+    return len(folders) == 2 and folders[0] == folders[1]

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,13 +14,15 @@ from journal.attachment_files import AttachmentFiles
 from journal.backend import File, Moved
 from journal.disk import LOCK_EX, LOCK_UN, Disk
 from journal.documents import JSON, MARKDOWN
-from journal.errors import InvalidNameError
+from journal.errors import DurabilityError, InvalidNameError, UnsafePathError
 from journal.layout import Layout
 from journal.names import SESSIONS, check_category, check_name
 
 ATTACHMENTS: Final = "attachments"
 DOCUMENTS: Final = "documents"
 QUARANTINE: Final = "quarantine"
+# How the quarantine's names end: from which byte on, or of which file, and which of several.
+_CUT: Final = re.compile(r"\.(?:\d{1,18}|json)\.[0-9a-f]{8}\Z")
 
 
 class FolderFiles:
@@ -48,7 +51,7 @@ class FolderFiles:
 
     async def names(self, folder: str) -> list[str]:
         """See Files.names."""
-        found = await asyncio.to_thread(lambda: sorted(self._names()))
+        found = await asyncio.to_thread(lambda: sorted(self._names(folder.partition("/")[0])))
         return [name for name in found if not folder or name.startswith(f"{folder}/")]
 
     def _get(self, name: str) -> File | None:
@@ -69,7 +72,7 @@ class FolderFiles:
             there = self._get(name)
             if revision is not None and revision != (there.revision if there else 0):
                 raise Moved
-            disks.replace_file(self._disk, path, [data], durable=True)
+            self._replace(path, data)
         return _revision_of(data)
 
     def _remove(self, name: str, revision: int | None) -> bool:
@@ -93,13 +96,23 @@ class FolderFiles:
             self._disk.flock(fd, LOCK_UN)
             disks.close(self._disk, fd, lock)
 
+    def _replace(self, path: str, data: bytes) -> None:
+        try:
+            disks.replace_file(self._disk, path, [data], durable=True)
+        except UnsafePathError:
+            raise
+        except OSError as error:
+            reason = f"writing failed: {error.strerror}"
+            raise DurabilityError(path, reason, outcome_unknown=False) from error
+
     def _path(self, name: str) -> str:
         """Where a file is. Raises InvalidNameError, AttachmentError."""
         kind, _, rest = name.partition("/")
         if kind == ATTACHMENTS:
             return self._attachments.path(rest)
         if kind == QUARANTINE:
-            return os.path.join(self._layout.quarantine, check_name(rest))
+            check_name(_quarantined(rest))
+            return os.path.join(self._layout.quarantine, rest)
         category, _, document = rest.rpartition("/")
         stem, ending = os.path.splitext(document)
         if kind != DOCUMENTS or ending not in (MARKDOWN, JSON):
@@ -108,21 +121,27 @@ class FolderFiles:
             raise InvalidNameError("category", category, "is the store's own")
         return self._layout.document(category, check_name(stem), ending)
 
-    def _names(self) -> Iterator[str]:
-        for entry in self._attachments.entries():
+    def _names(self, kind: str) -> Iterator[str]:
+        """Of one kind, or with "" of all: a store may lie in a folder of many other things."""
+        for entry in self._attachments.entries() if kind in ("", ATTACHMENTS) else ():
             yield f"{ATTACHMENTS}/{entry.name}"
-        for entry in self._disk.entries(self._layout.quarantine):
-            if stat.S_ISREG(entry.status.st_mode) and _is_name(entry.name):
+        for entry in self._disk.entries(self._layout.quarantine) if kind in ("", QUARANTINE) else ():
+            if stat.S_ISREG(entry.status.st_mode) and _is_name(_quarantined(entry.name)):
                 yield f"{QUARANTINE}/{entry.name}"
-        for entry in self._disk.entries(self._layout.base):
+        for entry in self._disk.entries(self._layout.base) if kind in ("", DOCUMENTS) else ():
             if stat.S_ISDIR(entry.status.st_mode) and entry.name != SESSIONS:
                 yield from self._documents(entry.path, entry.name)
 
     def _documents(self, path: str, category: str) -> Iterator[str]:
-        """The documents of a category and of those nested in it; what no store would have made is none."""
+        """The documents of a category and of those nested in it; what no store would have made is none.
+
+        Nor is what another store has that lies in this folder: a copy, maybe this one's target.
+        """
         try:
             check_category(category)
         except InvalidNameError:
+            return
+        if self._disk.status(Layout(path).internal) is not None:
             return
         for entry in self._disk.entries(path):
             name = f"{category}/{entry.name}"
@@ -131,6 +150,11 @@ class FolderFiles:
                 yield from self._documents(entry.path, name)
             elif stat.S_ISREG(entry.status.st_mode) and ending in (MARKDOWN, JSON) and _is_name(stem):
                 yield f"{DOCUMENTS}/{name}"
+
+
+def _quarantined(name: str) -> str:
+    """What of a file's name in quarantine a session's id may be, which is as long as a name may be."""
+    return _CUT.sub("", name)
 
 
 def _is_name(name: str) -> bool:

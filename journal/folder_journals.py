@@ -17,6 +17,7 @@ from journal.chain import check_lines, ends_batch, outline
 from journal.disk import Disk
 from journal.doctor import session_ids
 from journal.errors import CorruptRecordError, CorruptSnapshotError, DurabilityError, JournalError
+from journal.foreign import is_foreign
 from journal.graves import Graves
 from journal.layout import Layout
 from journal.log import Log
@@ -122,11 +123,28 @@ class FolderJournals:
                 damages += damaged.damages
             except JournalError as error:
                 damages.append(Damage(session_id, str(error)))
+            else:
+                damages += self._beside(session_id)
         for number in self._graves.unreadable:
             where = f"{self._layout.tombstones}, line {number}"
             damages.append(Damage(None, f"{where}: it is no tombstone; it was passed over"))
         if damages:
             raise Damaged(damages)
+
+    def _beside(self, session_id: str) -> Iterator[Damage]:
+        """What another program wrote beside a journal, which nothing of the session's changes tells."""
+        path = self._layout.snapshot(session_id)
+        try:
+            if self._disk.status(path) is None or read_marker(self._disk, path) is not None:
+                return
+            with self._reading(session_id) as log:
+                snapshot = read_snapshot(self._disk, path)
+                if snapshot is None or not is_foreign(self._disk, log, snapshot):
+                    return
+        except (Damaged, OSError, CorruptSnapshotError):
+            return  # what does not parse, a load ignores
+        reason = f"{path}: rewritten by another program, and not copied; `journal repair` takes it in"
+        yield Damage(session_id, reason)
 
     def _of(self, session_id: str, after: int) -> Iterator[Change]:
         """A session's changes behind a place. Raises Damaged."""
@@ -235,11 +253,19 @@ class FolderJournals:
 
     @contextlib.contextmanager
     def _reading(self, session_id: str) -> Iterator[Log]:
+        """A session's log. Raises Damaged for whatever the disk does not give of its files."""
         log = self._log(session_id)
         try:
             with log.using:
                 log.look()
             yield log
+        except Damaged:
+            raise
+        except JournalError as error:
+            raise Damaged([Damage(session_id, str(error))]) from error
+        except OSError as error:
+            reason = f"{error.filename or log.path} could not be read: {error.strerror}"
+            raise Damaged([Damage(session_id, reason)]) from error
         finally:
             log.close()
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import errno
 import json
+import os
 import random
 import tempfile
 import threading
@@ -14,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from journal import InvalidEventError, JournalError, StateStore
+from journal import DurabilityError, InvalidEventError, JournalError, JournalWarning, StateStore
 from journal.backend import Backend, Change, Moved, Unclear, Unreachable
 from journal.copied import Copied
 from journal.copying import copy
@@ -1073,6 +1075,39 @@ def test_a_record_that_was_altered_there_is_told_as_that(store: StateStore, fold
     ]
 
 
+def failing(backend: FolderBackend, name: str, code: int, part: str) -> FolderBackend:
+    """A disk that refuses one call of all files whose path holds this."""
+    plain = getattr(backend._disk, name)
+
+    def refuse(first: Any, *rest: Any, **more: Any) -> Any:
+        path = first if isinstance(first, str) else os.readlink(f"/proc/self/fd/{first}")
+        if part in path:
+            raise OSError(code, os.strerror(code))
+        return plain(first, *rest, **more)
+
+    setattr(backend._disk, name, refuse)
+    return backend
+
+
+@pytest.mark.parametrize("is_source", [False, True])
+@pytest.mark.parametrize(("call", "code"), [("read", errno.EIO), ("open", errno.EACCES)])
+def test_a_journal_that_the_disk_does_not_give_is_told_and_the_others_are_copied(
+    store: StateStore, folder: Path, there: Path, is_source: bool, call: str, code: int
+) -> None:
+    for session_id in "abc":
+        talk(store, session_id, "hello")
+    if not is_source:
+        copied(folder, there)
+        for session_id in "abc":
+            talk(store, session_id, "more")
+    broken = failing(FolderBackend(str(folder if is_source else there)), call, code, "b.jsonl")
+    found = copied(broken, there) if is_source else copied(folder, broken)
+
+    assert [each.name for each in found.problems] == ["b"]
+    assert os.strerror(code) in found.problems[0].reason
+    assert (found.created, found.continued) == ((2, 0) if is_source else (0, 2))
+
+
 def test_files_that_are_none_are_told_and_the_others_are_copied(
     store: StateStore, folder: Path, there: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -1100,6 +1135,36 @@ def test_files_that_are_none_are_told_and_the_others_are_copied(
     assert attachments_of(there) == {digest: b"one"}
 
 
+def test_a_disk_that_is_full_ends_the_copy_and_says_where(
+    store: StateStore, folder: Path, there: Path
+) -> None:
+    store.save_json("notes", "a", 1)
+    full_disk = failing(FolderBackend(str(there)), "write", errno.ENOSPC, "/notes/")
+    with pytest.raises(DurabilityError, match=r"notes/a\.json: writing failed: No space left"):
+        copied(folder, full_disk)
+
+
+def test_what_another_program_wrote_beside_a_journal_is_told(folder: Path, there: Path) -> None:
+    """Only a repair takes it in. What is still the file with which the journal began is none."""
+    with StateStore(folder) as store:
+        for session_id in "ab":
+            talk(store, session_id, "hello")
+        ours, theirs = (export_json(store, session_id) for session_id in "ab")
+    (folder / "sessions" / "b.jsonl").unlink()
+    (folder / "sessions" / "b.json").write_bytes(theirs)
+    with StateStore(folder) as store:
+        talk(store, "b", "more")
+    (folder / "sessions" / "b.json").write_bytes(theirs)
+    (folder / "sessions" / "a.json").write_bytes(ours.replace(b"hello", b"hallo"))
+    found = copied(folder, there)
+
+    assert [each.name for each in found.problems] == ["a"]
+    assert "rewritten by another program, and not copied; `journal repair`" in found.problems[0].reason
+    with StateStore(folder) as store, pytest.warns(JournalWarning, match="rewritten by another"):
+        store.repair("a")
+    assert copied(folder, there).ok
+
+
 def test_what_no_save_acknowledged_is_not_copied(store: StateStore, folder: Path, there: Path) -> None:
     """A torn tail stays where it is."""
     talk(store, "s", "one", "two")
@@ -1118,6 +1183,25 @@ def test_what_no_save_acknowledged_is_not_copied(store: StateStore, folder: Path
 def test_a_store_is_not_copied_onto_itself(full: StateStore, folder: Path) -> None:
     with pytest.raises(JournalError, match="onto itself"):
         copied(folder, folder)
+
+
+def test_a_link_to_a_store_is_that_store(full: StateStore, folder: Path, there: Path) -> None:
+    """What it reports would be no copy."""
+    there.symlink_to(folder)
+    with pytest.raises(JournalError, match="onto itself"):
+        copied(folder, there)
+
+
+def test_a_copy_within_the_store_s_folder_is_none_of_its_documents(full: StateStore, folder: Path) -> None:
+    """Else each copy would hold all copies before it."""
+    full.save_json("inner", "kept", 1)
+    inner = folder / "inner" / "copy"
+    copied(folder, inner)
+    found = copied(folder, inner)
+
+    assert counts(found) == {"same": 15}
+    assert (inner / "inner" / "kept.json").exists()
+    assert not (inner / "inner" / "copy").exists()
 
 
 def test_a_store_that_is_not_there_is_no_empty_one(tmp_path: Path, there: Path) -> None:

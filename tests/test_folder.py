@@ -492,6 +492,35 @@ def test_files_that_are_put_are_the_stores(store, folder, backend):
     assert store.load_markdown("notes/deep", "a") is None
 
 
+def test_the_quarantine_of_a_long_id_is_a_file_too(backend, folder):
+    """An id may be as long as a name; what was cut of it has a longer one."""
+    kept = folder / ".journal" / "quarantine"
+    kept.mkdir(parents=True)
+    names = [f"{'q' * 200}.787.0123abcd", "s.json.0123abcd", "other"]
+    for name in names:
+        (kept / name).write_bytes(b"torn")
+
+    assert run(backend.files.names("quarantine")) == [f"quarantine/{name}" for name in sorted(names)]
+    for name in names:
+        assert run(backend.files.get(f"quarantine/{name}")).data == b"torn"
+    with pytest.raises(InvalidNameError, match="over 200"):
+        run(backend.files.put(f"quarantine/{'q' * 201}.787.0123abcd", b"x"))
+
+
+def test_only_what_is_asked_for_is_looked_at(store, folder, backend, monkeypatch):
+    """A store may lie in a folder of many other things."""
+    store.save_json("notes", "n", 1)
+    store.attach(b"x")
+    looked: list[str] = []
+    entries = backend._disk.entries
+    monkeypatch.setattr(backend._disk, "entries", lambda path: looked.append(path) or entries(path))
+    run(backend.files.names("attachments"))
+    run(backend.files.names("quarantine"))
+
+    assert str(folder) not in looked
+    assert run(backend.files.names("documents")) == ["documents/notes/n.json"]
+
+
 def test_a_revision_keeps_writers_apart(backend):
     """0 for none; another content has another one."""
     first = run(backend.files.put("documents/n/a.md", b"one", 0))
