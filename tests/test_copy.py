@@ -878,6 +878,24 @@ def test_an_attachment_that_was_erased_there_does_not_come_back(
         assert not (there / ".journal" / "quarantine").exists()
 
 
+def test_what_another_session_refers_to_comes_whatever_is_left_alone(
+    store: StateStore, folder: Path, there: Path
+) -> None:
+    """Also where the reference stands in a text that holds JSON, as it counts everywhere."""
+    talk(store, "s", "hello")
+    talk(store, "t", "hello")
+    digest = attach(store, "s", b"shared")
+    event = CustomEvent(name="said", data={"text": json.dumps({"$attachment": digest})})
+    store.append("t", [event], expected_version=2)
+    copied(folder, there)
+    with StateStore(there) as other:
+        other.erase("s", [3], reason="asked for")
+    (there / ".journal" / "attachments" / digest[:2] / digest).unlink()
+
+    assert [each.name for each in copied(folder, there).conflicts] == ["s"]
+    assert attachments_of(there) == {digest: b"shared"}
+
+
 def test_an_attachment_that_was_altered_there_is_put_back_and_told(
     store: StateStore, folder: Path, there: Path
 ) -> None:
