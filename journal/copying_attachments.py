@@ -1,6 +1,8 @@
 """Copying attachments: each once, before what refers to it, and not to where it was erased."""
 
 import asyncio
+import contextlib
+from collections.abc import Iterable
 from hashlib import sha256
 
 from journal.attached import attached_to
@@ -28,7 +30,10 @@ class Payloads:
         # What the records refer to that are copied, and those that are left alone.
         self._wanted: set[str] = set()
         self._left: set[str] = set()
+        # What records referred to that were erased in the source; and who there refers to what.
         self._erased: set[str] = set()
+        self._referring: dict[str, set[str]] = {}
+        self._is_looking = asyncio.Lock()
 
     async def begin(self) -> None:
         """See which are there."""
@@ -47,12 +52,19 @@ class Payloads:
     async def drop(self, session_id: str, lines: list[bytes]) -> None:
         """Remove what these records of a session refer to, and nothing else does: the source erased them."""
         digests = set[str]().union(*map(references_in, lines))
+        if not digests:
+            return
         self._erased |= digests
-        await self._remove(digests, session_id)
+        async with self._is_looking:  # all that is there is read once, however many sessions are rewritten
+            if not self._referring:
+                with contextlib.suppress(Damaged, Refused):  # `rest` tells
+                    self._referring = await self._references()
+        await self._remove(each for each in digests if self._referring.get(each) == {session_id})
 
     async def rest(self) -> None:
         """Copy those to which no record refers, too: one may be on its way. Drop what was not yet."""
-        await self._remove(self._erased, None)  # two sessions that are rewritten may have shared it
+        if self._erased:
+            await self._drop_shared()
         for digest in sorted(await _digests(self._source) - (self._left - self._wanted)):
             await self._bring(digest)
 
@@ -96,23 +108,37 @@ class Payloads:
         found = await read(self._target, _name(digest))
         return found is not None and sha256(found.data).hexdigest() == digest
 
-    async def _remove(self, digests: set[str], session_id: str | None) -> None:
-        """Remove those of these to which nothing refers, but for this session."""
-        if digests:
-            digests = digests & await _digests(self._target) - await _digests(self._source)
-        if not digests:
-            return
+    async def _drop_shared(self) -> None:
+        """Two sessions that were rewritten may have shared one."""
         try:
-            async for change in self._target_journals.read(None, 0):
-                if change.session_id != session_id and change.kind != "delete":
-                    digests = digests - references_in(change.data)
-            for name in await self._target.names(QUARANTINE):
-                found = await read(self._target, name)
-                digests = digests - references_in(found.data if found else b"")
+            referring = await self._references()
         except (Damaged, Refused) as error:
-            for digest in sorted(digests):
-                self._tell(digest, f"erased in the source, and not there: what refers to it? {error}")
+            there = await _digests(self._target) - await _digests(self._source)
+            for digest in sorted(self._erased & there):
+                self._tell(digest, f"erased in the source, it stays there: what else needs it? {error}")
             return
+        await self._remove(each for each in self._erased if referring.get(each) == set())
+
+    async def _references(self) -> dict[str, set[str]]:
+        """Which sessions there refer to those that are not in the source; "" is what is no session.
+
+        Raises Damaged, Refused where it cannot be told.
+        """
+        found: dict[str, set[str]] = {
+            digest: set() for digest in await _digests(self._target) - await _digests(self._source)
+        }
+        if not found.keys() & self._erased:
+            return {}
+        async for change in self._target_journals.read(None, 0):
+            for digest in references_in(change.data) & found.keys():
+                found[digest].add(change.session_id)
+        for name in await self._target.names(QUARANTINE):
+            kept = await read(self._target, name)
+            for digest in references_in(kept.data if kept else b"") & found.keys():
+                found[digest].add("")
+        return found
+
+    async def _remove(self, digests: Iterable[str]) -> None:
         for digest in sorted(digests):
             await self._target.remove(_name(digest))
             self._there.discard(digest)

@@ -822,6 +822,50 @@ def test_an_attachment_goes_with_the_record_that_was_erased(
     assert asyncio.run(target.files.names("attachments")) == []
 
 
+def test_an_erasure_that_is_interrupted_leaves_no_attachment(store: StateStore, folder: Path) -> None:
+    """It goes before the journal is replaced: of one that is replaced nothing tells any more."""
+    talk(store, "s", "hello")
+    attach(store, "s", b"erased")
+    target = MemoryBackend()
+    copied(folder, target)
+    store.erase("s", [3], reason="asked for")
+    replace = target.journals.replace
+
+    async def lost(*arguments: Any) -> int:
+        await replace(*arguments)
+        raise Unreachable("the cable was cut")
+
+    target.journals.replace = lost  # type: ignore[method-assign]
+    with pytest.raises(JournalError, match="the cable was cut"):
+        copied(folder, target)
+
+    assert asyncio.run(target.files.names("attachments")) == []
+
+
+def test_however_much_was_erased_the_target_is_read_twice_for_it(store: StateStore, folder: Path) -> None:
+    """Not once for each session: there may be very many."""
+    ids = [f"s{number}" for number in range(20)]
+    for session_id in ids:
+        talk(store, session_id, "hello")
+        attach(store, session_id, session_id.encode())
+    target = MemoryBackend()
+    copied(folder, target)
+    for session_id in ids:
+        store.erase(session_id, [3], reason="asked for")
+    read, whole = target.journals.read, []
+
+    def noted(session_id: str | None, after: int) -> AsyncIterator[Change]:
+        whole.append(session_id is None)
+        return read(session_id, after)
+
+    target.journals.read = noted  # type: ignore[method-assign]
+    found = copied(folder, target)
+
+    assert (found.rewritten, found.ok) == (20, True)
+    assert asyncio.run(target.files.names("attachments")) == []
+    assert sum(whole) <= 2
+
+
 def test_what_only_the_target_refers_to_stays(store: StateStore, folder: Path, there: Path) -> None:
     """A session that the source has not; bytes in quarantine; where it cannot be told, that is said."""
     for session_id in "ab":
@@ -842,6 +886,7 @@ def test_what_only_the_target_refers_to_stays(store: StateStore, folder: Path, t
 
 
 def test_what_cannot_be_read_there_may_refer_to_it(store: StateStore, folder: Path, there: Path) -> None:
+    """The record goes, and that what was attached to it stays is told."""
     for session_id in "ab":
         talk(store, session_id, "hello")
     digest = attach(store, "a", b"one")
@@ -851,6 +896,7 @@ def test_what_cannot_be_read_there_may_refer_to_it(store: StateStore, folder: Pa
     store.erase("a", [3], reason="asked for")
     found = copied(folder, there)
 
+    assert found.rewritten == 1
     assert set(attachments_of(there)) == {digest}
     assert f"attachments/{digest}" in [each.name for each in found.problems]
 
