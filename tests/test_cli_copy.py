@@ -121,6 +121,8 @@ def test_what_is_left_out_is_left_out(talks: Path, tmp_path: Path) -> None:
         ("talks", "file://host/there", 2, "names no folder of this machine"),
         ("talks", "memory:x?durability=most", 2, "durability is 'disk' or 'os'"),
         ("talks", "README.md", 2, "is a file, not a folder"),
+        ("talks", "", 2, "TO is empty"),
+        ("", "there", 2, "FROM is empty"),
     ],
 )
 def test_what_makes_no_sense_is_refused(

@@ -204,3 +204,28 @@ def test_a_url_of_nothing_is_refused(place: str, text: str) -> None:
 
     assert result.exit_code == 2
     assert text in result.stderr
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "import URL",
+        "export --all -o URL",
+        "export a -o URL",
+        "export a --html URL",
+        "export a --attachments URL",
+    ],
+)
+def test_a_url_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    """None is made that is called so, and the password is not shown."""
+    with StateStore(tmp_path / "state") as store:
+        store.save_session(Session.with_id("ann", "a"))
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    result = invoke("state", given.replace("URL", "nats://ann:s3cret@host:4222/talks"))
+
+    assert result.exit_code == 2
+    assert "nats://…@host:4222/talks is a URL" in result.stderr
+    assert "`journal copy`" in result.stderr
+    assert "s3cret" not in result.output
+    assert sorted(tmp_path.rglob("*")) == before

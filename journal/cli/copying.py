@@ -47,6 +47,8 @@ def copy_command(call: Call, source: str, target: str, verify: bool, documents: 
 def _backend(place: str, *, is_source: bool) -> "Backend":
     from journal.connecting import backend_of
 
+    if not place:  # a variable that is not set, and no order to copy into the current folder
+        raise click.UsageError(f"{'FROM' if is_source else 'TO'} is empty; name a folder or a URL")
     create = False if is_source else None
     folder = folder_in(place)
     if folder is not None:

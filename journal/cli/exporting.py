@@ -11,6 +11,7 @@ import click
 from journal.cli.address import Address, is_session, locate, parse_address, require
 from journal.cli.app import INTEGRITY, NO, SYSTEM, Call, command
 from journal.cli.attaching import write_beside
+from journal.cli.place import check_path
 from journal.cli.progress import Progress
 from journal.cli.text import visible, visible_lines
 
@@ -89,6 +90,8 @@ def export_command(
         raise click.UsageError("attachments are not redacted: leave --attachments out, or --redact")
     if beside is not None and form not in _REFERRING:
         raise click.UsageError("--attachments goes with --format lines or markdown")
+    for path in (output, beside, page):
+        check_path(path, advice="export writes files and folders, `journal copy` takes a store there")
     with call.store() as store:
         where = None
         if address is not None:

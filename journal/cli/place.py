@@ -63,6 +63,15 @@ def without_secrets(store: str) -> str:
     return f"{scheme}://{'…@' if at else ''}{host}"
 
 
+def check_path(path: str | None, *, advice: str) -> None:
+    """Raise click.UsageError for a URL where a file or a folder of this machine is meant.
+
+    One would be made that is called so, with the password in its name.
+    """
+    if path is not None and "://" in path and not os.path.lexists(path):
+        raise click.UsageError(f"{without_secrets(path)} is a URL; {advice}")
+
+
 def check_store_folder(folder: str, *, create: bool = False) -> str:
     """The folder, if there is a store in it, or if there may be. Raises click.UsageError, StoreMissing."""
     if os.path.lexists(folder) and not os.path.isdir(folder):

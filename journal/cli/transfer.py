@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypedDict
 import click
 
 from journal.cli.app import NO, NOT_FOUND, Call, command, with_actor
+from journal.cli.place import check_path
 from journal.cli.progress import Progress
 from journal.cli.text import visible
 
@@ -97,6 +98,7 @@ def _check(paths: tuple[str, ...], file_format: str | None, watch: bool) -> None
     if watch and _STDIN in paths:
         raise click.UsageError("a pipe cannot be watched: - is read up to its end")
     for path in paths:
+        check_path(path, advice="import takes files and folders, `journal copy` takes a store from there")
         if path != _STDIN and not os.path.exists(path):
             raise PathMissing(f"{path}: there is no such file or folder")
 
