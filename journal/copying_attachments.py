@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from hashlib import sha256
 
 from journal.attached import attached_to
-from journal.backend import Backend, Files
+from journal.backend import Backend, Files, Moved
 from journal.copied import Copied, Left
 from journal.copying_files import Refused, guarded, put, read
 from journal.folder_files import ATTACHMENTS, QUARANTINE
@@ -33,6 +33,7 @@ class Payloads:
         # What records referred to that were erased in the source; and who there refers to what.
         self._erased: set[str] = set()
         self._referring: dict[str, set[str]] = {}
+        self._revisions: dict[str, int] = {}
         self._is_looking = asyncio.Lock()
 
     async def begin(self) -> None:
@@ -129,6 +130,9 @@ class Payloads:
         }
         if not found.keys() & self._erased:
             return {}
+        for digest in found:
+            there = await read(self._target, _name(digest))
+            self._revisions[digest] = there.revision if there else 0
         async for change in self._target_journals.read(None, 0):
             for digest in references_in(change.data) & found.keys():
                 found[digest].add(change.session_id)
@@ -140,7 +144,8 @@ class Payloads:
 
     async def _remove(self, digests: Iterable[str]) -> None:
         for digest in sorted(digests):
-            await self._target.remove(_name(digest))
+            with contextlib.suppress(Moved):  # somebody put it anew meanwhile
+                await self._target.remove(_name(digest), self._revisions[digest])
             self._there.discard(digest)
             self._done.discard(digest)
 

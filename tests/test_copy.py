@@ -842,6 +842,26 @@ def test_an_erasure_that_is_interrupted_leaves_no_attachment(store: StateStore, 
     assert asyncio.run(target.files.names("attachments")) == []
 
 
+def test_what_somebody_attaches_there_meanwhile_stays(store: StateStore, folder: Path) -> None:
+    """Behind the look at what refers to it."""
+    talk(store, "s", "hello")
+    digest = attach(store, "s", b"bytes")
+    target = MemoryBackend()
+    copied(folder, target)
+    store.erase("s", [3], reason="asked for")
+    names = target.files.names
+
+    async def names_late(kind: str) -> list[str]:
+        if kind == "quarantine":
+            await target.files.put(f"attachments/{digest}", b"bytes")
+        return await names(kind)
+
+    target.files.names = names_late  # type: ignore[method-assign]
+    copied(folder, target)
+
+    assert asyncio.run(names("attachments")) == [f"attachments/{digest}"]
+
+
 def test_however_much_was_erased_the_target_is_read_twice_for_it(store: StateStore, folder: Path) -> None:
     """Not once for each session: there may be very many."""
     ids = [f"s{number}" for number in range(20)]
