@@ -189,7 +189,10 @@ class _Redacted(Projection[State]):
 def whole_file(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """A file to write that takes the place of `path` at the end, or, if that is an error, leaves it alone."""
     folder = os.path.dirname(os.path.abspath(path))
-    descriptor, temporary = tempfile.mkstemp(prefix=".export-", dir=folder)
+    try:
+        descriptor, temporary = tempfile.mkstemp(prefix=".export-", dir=folder)
+    except OSError as error:  # it names the temporary file, of which nobody knows
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file

@@ -222,3 +222,10 @@ def test_a_preview_is_a_stream_of_objects(two: StateStore, call: Call) -> None:
     found: list[dict[str, Any]] = [json.loads(line) for line in result.stdout.splitlines()]
 
     assert found[1] == {"address": "secret@2", "kind": "api_key", "count": 2, "excerpt": "sk-…789"}
+
+
+def test_a_place_that_is_not_there_is_named_as_it_was_given(two: StateStore, call: Call) -> None:
+    """Not the temporary file that could not be made there."""
+    result = call("export", "plain", "-o", "/nowhere/x.jsonl")
+
+    assert (result.exit_code, result.stderr) == (6, "journal: /nowhere/x.jsonl: No such file or directory\n")
