@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import tempfile
 import uuid
 from pathlib import Path
 
@@ -118,7 +119,7 @@ def elsewhere(folder: Path) -> str:
 def masked(result: Result, folder: Path, url: str) -> tuple[int, str]:
     """What it said, without what differs from store to store and from time to time."""
     text = f"{result.stdout}\n{result.stderr}"
-    text = re.sub(r"/\S*/(sessions|\.journal)/", r"BASE/\1/", text.replace(url, "STORE"))
+    text = re.sub(r"(?:STORE|/\S*)/(sessions|\.journal)/", r"BASE/\1/", text.replace(url, "STORE"))
     text = text.replace(str(folder), "STORE")
     text = re.sub(r"; (no snapshot|snapshot [^\n]*)|\"snapshot\":\{[^}]*\}|\d+,\d+ bytes", "SIZE", text)
     text = re.sub(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\.\d+)?Z?", "TIME", text)
@@ -229,3 +230,16 @@ def test_a_url_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given
     assert "`journal copy`" in result.stderr
     assert "s3cret" not in result.output
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("call", ["verify --all", "doctor", "repair --all", "verify --all --json"])
+def test_damage_is_named_by_the_store_and_not_by_a_folder_that_goes_with_the_call(call: str) -> None:
+    place = f"memory:damaged-{uuid.uuid4().hex}"
+    with StateStore.connect(place) as store:
+        store.save_session(Session.with_id("ann", "s"))
+        journals = store._disk._backend.journals  # type: ignore[attr-defined]
+        asyncio.run(journals.append("s", [b"no record\n"], asyncio.run(journals.head("s"))))
+        said = invoke(place, call).output
+
+        assert f"{place}/sessions/s.jsonl, byte " in said
+        assert tempfile.gettempdir() not in said

@@ -6,8 +6,7 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
@@ -31,6 +30,7 @@ class Call:
     place: str | None = None
     out: Output = field(default_factory=Output)
 
+    @contextlib.contextmanager
     def store(
         self,
         *,
@@ -38,10 +38,13 @@ class Call:
         writes: bool = False,
         durability: Literal["disk", "os"] = "disk",
         actor: str | None = None,
-    ) -> "AbstractContextManager[StateStore]":
+    ) -> "Iterator[StateStore]":
         """Open the store; only `create` may make a new one, and only who `writes` is promised anything."""
         place = find_store(self.place)
-        return open_store(place, create=create, writes=writes, durability=durability, actor=actor)
+        with open_store(place, create=create, writes=writes, durability=durability, actor=actor) as store:
+            if store.name != store.base_path:
+                self.out.names(store.base_path, store.name)
+            yield store
 
 
 _GLOBAL = (

@@ -29,6 +29,14 @@ class Output:
         self.color = wants_color(color, self.is_terminal)
         self._color_notes = wants_color(color, _is_terminal(sys.stderr))
         self._pager = pager and self.is_terminal and not as_json
+        self._folder = self._named = ""
+
+    def names(self, folder: str, store: str) -> None:
+        """Name a store where the folder stands for it that goes with this call: nobody could look there."""
+        self._folder, self._named = folder, store
+
+    def _with_names(self, text: str) -> str:
+        return text.replace(self._folder, self._named) if self._folder else text
 
     @property
     def width(self) -> int:
@@ -43,10 +51,12 @@ class Output:
 
     def line(self, text: str = "") -> None:
         """One line of the answer."""
-        sys.stdout.write(text + "\n")
+        sys.stdout.write(self._with_names(text) + "\n")
 
     def lines(self, lines: Iterable[str]) -> None:
         """Many lines of the answer, through a pager if they are more than a screen."""
+        if self._folder:
+            lines = map(self._with_names, lines)
         if self._pager:
             paged(lines)
         else:
@@ -80,7 +90,7 @@ class Output:
             sys.stdout.flush()  # first what came first
         if self._color_notes and color:
             prefix = click.style(prefix, fg=color, bold=True)
-        click.echo(prefix + visible(text), err=True, color=self._color_notes)
+        click.echo(prefix + visible(self._with_names(text)), err=True, color=self._color_notes)
 
 
 def wants_color(choice: ColorChoice, is_terminal: bool) -> bool:
