@@ -1,11 +1,14 @@
 """Long sessions, of which a replica first has the end alone: what came before is fetched then."""
 
 import uuid
+from collections.abc import AsyncIterator
 
 import pytest
 
 from journal import Session, StateStore
+from journal.backend import Change
 from journal.errors import UnreachableError
+from journal.memory import MemoryJournals
 
 TEXT = "m" * 10_000
 
@@ -59,3 +62,33 @@ def test_a_session_that_is_rewritten_while_it_is_fetched_is_read_again(url: str)
             assert len(found) == 152
             assert other.verify("s").ok
             assert isinstance(other.load_session("s"), Session)
+
+
+def test_what_is_void_and_still_there_is_no_part_of_a_long_session(url: str, monkeypatch) -> None:
+    """Somebody erased, and was killed before the old journal was removed: it comes before the new one."""
+    read, void = MemoryJournals.read, []
+
+    async def reading(journals: MemoryJournals, session_id: str | None, after: int) -> AsyncIterator[Change]:
+        for change in void:
+            if change.place > after:
+                yield change
+        async for change in read(journals, session_id, after):
+            yield change
+
+    with StateStore.connect(url) as store:
+        talk(store, 103)  # so many that the old journal alone is taken for all that is missing
+        backend = store._disk._journals._backend
+        void += backend.ask(_all(backend.journals))
+        store.erase("s", [3], reason="asked for")
+        talk(store, 2)
+        store.compact("s")
+        head = store.verify("s").head
+    monkeypatch.setattr(MemoryJournals, "read", reading)
+    with StateStore.connect(url) as other:
+        assert other.load_session("s").version == 107
+        assert other.load_session("s", at=3).user_messages[1].content == ""
+        assert other.verify("s").head == head
+
+
+async def _all(journals: MemoryJournals) -> list[Change]:
+    return [change async for change in journals.read("s", 0)]

@@ -137,10 +137,12 @@ class ReplicatedJournals:
                 return
             fd = os.open(self._layout.journal(session_id), os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:
-                at, is_replaced = 0, False
+                at, is_replaced, place = 0, False, 0
                 known = self._places.get(session_id, 0)
                 reading = self._backend.journals.read(session_id, 0)
-                while at < end and (changes := self._backend.ask(_some(reading))):
+                # Up to what is known: what is void by then may still come before it, and be as long.
+                while (at < end or place < known) and (changes := self._backend.ask(_some(reading))):
+                    place = changes[-1].place
                     for change in changes:
                         if change.kind != "append":
                             # Up to where it is known that is its beginning; behind that, another one's.
