@@ -38,7 +38,7 @@ def test_the_page_names_every_option_and_no_other() -> None:
 
 def test_the_page_names_every_header_stream_and_subject() -> None:
     """As the code has them."""
-    headers = [layouts.EXPECTED, layouts.KIND, layouts.ROLLUP, layouts.PIECES, layouts.PUT, layouts.AFTER]
+    headers = [layouts.EXPECTED, layouts.KIND, layouts.PIECES, layouts.PUT, layouts.AFTER]
     headers.append(layouts.TOMBSTONES)
     layout = Layout("NAME")
     token = layout.changes("s-42").rpartition(".")[2]

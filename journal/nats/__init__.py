@@ -46,4 +46,6 @@ class NatsBackend:
 
     async def close(self) -> None:
         """See Backend.close."""
+        await self.journals.close()
+        await self.files.close()
         await self._connection.close()

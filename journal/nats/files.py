@@ -1,13 +1,15 @@
 """Files: a key-value bucket; what is too large for a message is in the object store."""
 
 import asyncio
+import contextlib
 import time
 from functools import partial
 from typing import Final
 
 from journal.backend import File, Moved, Unclear, Unreachable
 from journal.nats.connection import Connection
-from journal.nats.layout import EXPECTED, PIECES, PUT, Layout
+from journal.nats.finishing import Finishing
+from journal.nats.layout import EXPECTED, PUT, Layout
 from journal.nats.stream import Stream
 from journal.nats.subject import Subject, new_id
 
@@ -20,10 +22,16 @@ class NatsFiles:
     def __init__(self, connection: Connection, layout: Layout) -> None:
         self._connection, self._layout = connection, layout
         self._files, self._objects = Stream(connection, layout.files), Stream(connection, layout.objects)
+        self._finishing = Finishing()
+
+    async def close(self) -> None:
+        """End what goes on behind a look."""
+        await self._finishing.close()
 
     def _file(self, name: str) -> Subject:
         pieces = partial(self._layout.file_pieces, name)
-        return Subject(f"file {name!r}", self._files, self._layout.file(name), self._objects, pieces)
+        subject = self._layout.file(name)
+        return Subject(f"file {name!r}", self._files, subject, self._objects, pieces, is_file=True)
 
     async def get(self, name: str) -> File | None:
         """See Files.get. The stream's leader answers."""
@@ -35,10 +43,16 @@ class NatsFiles:
 
     async def put(self, name: str, data: bytes, revision: int | None = None) -> int:
         """See Files.put. Raises Unclear where it may have been written, and nobody tells."""
+        file = self._file(name)
         with self._connection.in_time():
-            return await self._put(self._file(name), data, revision)
+            new, has_older = await self._put(file, data, revision)
+        if has_older:
+            with contextlib.suppress(Unreachable):  # the next one who puts it there, or looks at all, does
+                await file.forget(new)
+        return new
 
-    async def _put(self, file: Subject, data: bytes, revision: int | None) -> int:
+    async def _put(self, file: Subject, data: bytes, revision: int | None) -> tuple[int, bool]:
+        """Its revision, and whether there may be others before it."""
         headers = {PUT: new_id()}
         doubt: Unclear | None = None
         while True:
@@ -48,7 +62,7 @@ class NatsFiles:
                 raise (Unclear(f"{doubt}; then {error}") if doubt else error) from doubt
             # A try that got no answer may have got through.
             if there is not None and there.headers.get(PUT) == headers[PUT]:
-                return there.place
+                return there.place, True
             place = there.place if there is not None else 0
             if revision not in (None, place):
                 raise Moved(f"the file is at revision {place}")
@@ -60,22 +74,30 @@ class NatsFiles:
                     raise Unclear(f"{self._files.name}: {error}") from error
                 await asyncio.sleep(_PAUSE_SECONDS)
                 continue
-            if there is not None and PIECES in there.headers:
-                await file.sweep()
-            return new
+            return new, there is not None
 
     async def remove(self, name: str, revision: int | None = None) -> bool:
         """See Files.remove."""
-        file, was_there = self._file(name), False
+        file, was_there, removed = self._file(name), False, ""
         while (there := await file.last()) is not None:
+            # What was put there after that stays, unless it was put in the place of what is removed.
+            if removed and there.headers.get(EXPECTED) != removed:
+                break
             if revision not in (None, there.place):
                 raise Moved(f"the file is at revision {there.place}")
             was_there = True
+            await file.forget(there.place)  # first: else an older one would be the last
             if await file.remove(there):
-                break
+                removed = str(there.place)
         return was_there
 
     async def names(self, folder: str) -> list[str]:
         """See Files.names. The stream's leader answers."""
-        subjects = await self._files.subjects(self._layout.folder(folder))
-        return sorted(self._layout.file_of(subject) for subject in subjects)
+        counts = await self._files.counts(self._layout.folder(folder))
+        names = sorted(map(self._layout.file_of, counts))
+        for name in names:
+            if counts[self._layout.file(name)] > 1:
+                file = self._file(name)
+                if (last := await file.last()) is not None:
+                    await self._finishing.finish(file, last.place)
+        return names

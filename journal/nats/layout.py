@@ -4,7 +4,7 @@
       NAME.e.TOKEN       a session's changes. A message is a change, and its payload the bytes as in a file
       NAME.s.TOKEN.ID    the pieces of a change that is too large for a message
       NAME.live.TOKEN    not kept: each change once more, for those who listen
-    KV_NAME-files      a key-value bucket: the files
+    KV_NAME-files      a key-value bucket: the files; a file's last message counts
       $KV.NAME-files.FILE       its name, so that it is readable
     OBJ_NAME-objects   an object store: the pieces of files that are too large for a message
       $O.NAME-objects.C.FILE.ID
@@ -18,9 +18,8 @@ import re
 from functools import lru_cache
 from typing import Final, Literal
 
-# The server's headers
+# The server's header
 EXPECTED: Final = "Nats-Expected-Last-Subject-Sequence"
-ROLLUP: Final = "Nats-Rollup"
 # Ours
 KIND: Final = "Journal-Kind"  # "replace" or "delete"; without it, a change is an append
 TOMBSTONES: Final = "Journal-Tombstones"  # of a replacement: so many bytes before its lines are those
@@ -104,7 +103,8 @@ class Layout:
                 "max_msgs_per_subject": -1,
                 "republish": live,
             },
-            self.files: {**common, "subjects": [f"{self._file}>"], "max_msgs_per_subject": 1},
+            # One counts. The others are there until whoever put it has overwritten them.
+            self.files: {**common, "subjects": [f"{self._file}>"], "max_msgs_per_subject": 64},
             self.objects: {
                 **common,
                 "subjects": [f"$O.{self.name}-objects.C.>", f"$O.{self.name}-objects.M.>"],

@@ -38,6 +38,10 @@ class NotSent(Exception):
     """There is no connection any more; it was not sent."""
 
 
+class Denied(Unreachable):
+    """The user may not do that."""
+
+
 class _Question:
     """What was asked, and what came.
 
@@ -174,8 +178,8 @@ class Link:
                 question.fail(_may_not("listen" if is_answered_there else "publish", subject))
 
 
-def _may_not(what: str, subject: str) -> Unreachable:
-    return Unreachable(f"this user may not {what} to {subject!r}: ask the administrator for it")
+def _may_not(what: str, subject: str) -> Denied:
+    return Denied(f"this user may not {what} to {subject!r}: ask the administrator for it")
 
 
 async def connect(address: Address, server: tuple[str, int], tls_name: str | None = None) -> Link:

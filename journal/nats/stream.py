@@ -26,6 +26,8 @@ _NO_HEADERS: Final[Mapping[str, str]] = {}
 
 # Error codes of the server
 _NOT_FOUND = (10037, 10043, 10059)  # no such message, sequence number, stream
+# A message that is to be removed and was already: this code stands for other failures, too.
+_NOT_REMOVED, _IS_REMOVED = 10057, "no message found"
 _MOVED = (10071, 10164, 10201)  # another message is the last one
 _NO_ROOM = (10002, 10023, 10028, 10047)
 _STORE_FAILED = 10077  # no room, if it says that a maximum is exceeded
@@ -137,13 +139,17 @@ class Stream:
         return Unclear(f"{self.name}: {error.description}")
 
     async def remove(self, place: int) -> bool:
-        """Remove a message; False where it is not there any more. Raises Unreachable."""
-        return (
-            await ask_api(self.connection, f"STREAM.MSG.DELETE.{self.name}", seq=place, no_erase=True)
-        ) != {}
+        """Overwrite a message on the servers' disks, and remove it. Raises Unreachable.
+
+        False where it is not there any more.
+        """
+        return await ask_api(self.connection, f"STREAM.MSG.DELETE.{self.name}", seq=place) != {}
 
     async def purge(self, subject: str, before: int | None = None) -> None:
-        """Remove all messages of a subject, or those before a place. Raises Unreachable."""
+        """Remove all messages of a subject, or those before a place. Raises Unreachable.
+
+        Their bytes stay in the servers' files for now: see journal/nats/overwriting.py.
+        """
         rest = {} if before is None else {"seq": before}
         await ask_api(self.connection, f"STREAM.PURGE.{self.name}", filter=subject, **rest)
 
@@ -173,11 +179,15 @@ class Stream:
 
     async def subjects(self, pattern: str) -> list[str]:
         """The subjects of which there are messages, in no order. Raises Unreachable."""
-        found: list[str] = []
+        return list(await self.counts(pattern))
+
+    async def counts(self, pattern: str) -> dict[str, int]:
+        """How many messages there are, by subject, of those that have some. Raises Unreachable."""
+        found: dict[str, int] = {}
         while True:
             info = await self.info(subjects_filter=pattern, offset=len(found))
             some = info["state"].get("subjects") or {}
-            found += some
+            found |= some
             if not some or len(found) >= info.get("total", 0):
                 return found
 
@@ -200,6 +210,15 @@ class Stream:
             after = one.place
             alone += 1
             is_far_behind = alone > 1
+
+    async def messages(self, subject: str, before: int | None = None) -> list[Message]:
+        """All messages of a subject, or those before a place, without their data. Raises Unreachable."""
+        found: list[Message] = []
+        async for some in self.read(subject, 0):
+            found += (each._replace(data=b"") for each in some if before is None or each.place < before)
+            if before is not None and some[-1].place >= before:
+                break
+        return found
 
     async def _get_many(self, subject: str, after: int) -> tuple[list[Message], bool]:
         """The next messages that some server has, and whether it has more."""
@@ -233,7 +252,8 @@ async def ask_api(connection: Connection, what: str, **body: object) -> dict[str
 
 def _check(error: _Error) -> None:
     """Return if the server says that something is not there, else raise NoAnswer or Unreachable."""
-    if error.err_code in _NOT_FOUND:
+    was_removed = error.err_code == _NOT_REMOVED and error.description == _IS_REMOVED
+    if error.err_code in _NOT_FOUND or was_removed:
         return
     if error.code in _PASSING and error.err_code not in _REFUSED:
         raise NoAnswer(error.description)

@@ -13,13 +13,16 @@ from collections.abc import Callable
 from typing import Final
 
 from journal.backend import Moved, Unclear, Unreachable
-from journal.nats.layout import AFTER, EXPECTED, HEADER_BYTES, PIECES
+from journal.nats.layout import AFTER, EXPECTED, HEADER_BYTES, KIND, PIECES
+from journal.nats.overwriting import overwrite
 from journal.nats.stream import Message, Stream
 
 _PIECE_BYTES: Final = 512 * 1024
 # So many are on their way at once.
 _TOGETHER: Final = 8
 _PAUSE_SECONDS: Final = 0.1
+# Whoever removes messages has removed another one by then.
+_LOOKS_AGAIN_SECONDS: Final = 0.5
 
 
 def new_id() -> str:
@@ -32,13 +35,26 @@ class Subject:
 
     what     the same in words, for errors
     pieces   the stream of pieces, and the subject of those that belong together
+    is_file  each message makes those before it void; of changes, some do
     """
 
     def __init__(
-        self, what: str, stream: Stream, subject: str, pieces: Stream, pieces_subject: Callable[[str], str]
+        self,
+        what: str,
+        stream: Stream,
+        subject: str,
+        pieces: Stream,
+        pieces_subject: Callable[[str], str],
+        *,
+        is_file: bool,
     ) -> None:
-        self._what, self._stream, self._subject = what, stream, subject
+        self._what, self._stream, self._subject, self._is_file = what, stream, subject, is_file
         self._pieces, self._pieces_subject = pieces, pieces_subject
+
+    @property
+    def name(self) -> str:
+        """What the servers call it."""
+        return self._subject
 
     async def last(self) -> Message | None:
         """The last message. Raises Unreachable."""
@@ -52,10 +68,10 @@ class Subject:
             return await self._add_in_pieces(data, headers)
 
     async def remove(self, message: Message) -> bool:
-        """Remove a message; False where it is not there any more. Raises Unreachable."""
+        """Overwrite and remove a message; False where it is not there any more. Raises Unreachable."""
         was_there = await self._stream.remove(message.place)
         if was_there and PIECES in message.headers:
-            await self._drop(_id_in(message))
+            await self._overwrite_pieces(_id_in(message))
         return was_there
 
     async def data_of(self, message: Message) -> bytes | None:
@@ -68,39 +84,64 @@ class Subject:
         if len(pieces) == int(count):
             return b"".join(pieces)
         still = await self._stream.next(self._subject, message.place - 1)
-        if still is not None and still.place == message.place:
+        if still is not None and still.place == message.place and not await self._is_void(message):
             raise Unreachable(
                 f"{self._what}: pieces of message {message.place} were removed from the stream "
                 f"{self._pieces.name}, and not by a store; restore it from a copy"
             )
         return None
 
-    async def forget(self, before: int) -> None:
-        """Remove the messages before a place, which it made void.
+    async def _is_void(self, message: Message) -> bool:
+        """Whether a message behind it took the place of all before."""
+        async for some in self._stream.read(self._subject, message.place):
+            if self._is_file or any(KIND in each.headers for each in some):
+                return True
+        return False
 
-        The server does that where it is told so in the message, unless it crashes when it has written it.
+    async def is_left(self, before: int) -> bool:
+        """Whether there are messages before a place that nobody is removing. Raises Unreachable."""
+        first = await self._stream.next(self._subject, 0)
+        if first is None or first.place >= before:
+            return False
+        await asyncio.sleep(_LOOKS_AGAIN_SECONDS)
+        return await self._stream.next(self._subject, 0) == first
+
+    async def forget(self, before: int, most: int | None = None) -> None:
+        """Overwrite and remove what a message at a place made void. Raises Unreachable.
+
+        most  of more messages than that, only the pieces are overwritten
         """
-        with contextlib.suppress(Unreachable):  # they only take room
-            first = await self._stream.next(self._subject, 0)
-            if first is not None and first.place < before:
-                await self._stream.purge(self._subject, before)
+        void = await self._stream.messages(self._subject, before)
+        # While one message is there, whoever reads it knows that this is not done: so their pieces go first.
+        for message in void:
+            if PIECES in message.headers:
+                await self._overwrite_pieces(_id_in(message))
+        await self.sweep()
+        if most is not None and len(void) > most:
+            await self._stream.purge(self._subject, before)
+        else:
+            await overwrite(self._stream, self._subject, void, before)
 
     async def sweep(self) -> None:
-        """Remove pieces that can never count any more."""
-        with contextlib.suppress(Unreachable):  # they only take room
-            for subject in await self._pieces.subjects(self._pieces_subject("*")):
-                piece = await self._pieces.next(subject, 0)
-                if piece is None:
-                    continue
-                behind = await self._stream.next(self._subject, int(piece.headers[AFTER]))
-                if behind is not None and _id_in(behind) != subject.rpartition(".")[2]:
-                    await self._pieces.purge(subject)
+        """Overwrite and remove pieces that can never count any more. Raises Unreachable."""
+        for subject in await self._pieces.subjects(self._pieces_subject("*")):
+            piece, id = await self._pieces.next(subject, 0), subject.rpartition(".")[2]
+            if piece is None:
+                continue
+            behind = await self._stream.next(self._subject, int(piece.headers[AFTER]))
+            if behind is not None and _id_in(behind) != id:
+                await self._overwrite_pieces(id)
+
+    async def _overwrite_pieces(self, id: str) -> None:
+        subject = self._pieces_subject(id)
+        await overwrite(self._pieces, subject, await self._pieces.messages(subject))
 
     async def _add_in_pieces(self, data: bytes, headers: dict[str, str]) -> int:
         last = await self.last()
         if last is not None and last.place > int(headers[EXPECTED]):
             raise Moved  # before so much is sent
-        await self.sweep()
+        with contextlib.suppress(Unreachable):  # they only take room
+            await self.sweep()
         id, count = await self._write_pieces(data, headers[EXPECTED])
         try:
             return await self._stream.add(self._subject, b"", {**headers, PIECES: f"{id}/{count}"})
@@ -137,8 +178,8 @@ class Subject:
         return len(pieces)
 
     async def _drop(self, id: str) -> None:
-        with contextlib.suppress(Unreachable):  # they only take room
-            await self._pieces.purge(self._pieces_subject(id))
+        with contextlib.suppress(Unreachable):  # they are swept later
+            await self._overwrite_pieces(id)
 
 
 def _id_in(message: Message) -> str:
