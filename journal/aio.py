@@ -114,7 +114,8 @@ class AsyncStateStore:
             self._begin(store, None)
         else:
             replica, native = await open_replica_natively(os.fspath(url), durability, timeout, options)
-            store = StateStore._on(replica, durability, actor, redact, attach_over_bytes)
+            # As a call: if it fails, it closes the connection, and waits for that.
+            store = await native.run(StateStore._on, replica, durability, actor, redact, attach_over_bytes)
             self._begin(store, native)
         return self
 

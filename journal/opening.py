@@ -1,7 +1,7 @@
 """Opening a store that is elsewhere: a backend, what it promises, and a replica of it."""
 
 import contextlib
-from typing import Any
+from typing import Any, NoReturn
 
 from journal.backend import Backend, Promise, Unreachable
 from journal.connecting import backend_of
@@ -14,17 +14,16 @@ from journal.waiting import AtOnce, LoopThread, NativeLoop, Waiting
 
 def open_replica(url: str, durability: str, timeout: float, options: dict[str, Any]) -> Replica:
     """Connect, for threads. Raises as StateStore.connect."""
-    backend = backend_of(url, timeout=timeout, **options)
+    backend = _backend_of(url, durability, timeout, options)
     waiting: Waiting = AtOnce() if isinstance(backend, MemoryBackend) else LoopThread()
     try:
         try:
             promise = waiting.wait(backend.open())
-            _check(backend, promise, durability)
+            return _replica(backend, waiting, promise, durability, timeout)
         except BaseException as error:
             with contextlib.suppress(Exception):
                 waiting.wait(backend.close())
             _raise_as_ours(backend, error)
-        return _replica(backend, waiting, promise, timeout)
     except BaseException:
         waiting.close()
         raise
@@ -34,24 +33,26 @@ async def open_replica_natively(
     url: str, durability: str, timeout: float, options: dict[str, Any]
 ) -> tuple[Replica, NativeLoop]:
     """Connect, for the tasks of the loop that runs now. Raises as StateStore.connect."""
-    backend = backend_of(url, timeout=timeout, **options)
+    backend = _backend_of(url, durability, timeout, options)
     try:
         waiting = NativeLoop()
         promise = await backend.open()
-        _check(backend, promise, durability)
+        return _replica(backend, waiting, promise, durability, timeout), waiting
     except BaseException as error:
         with contextlib.suppress(Exception):
             await backend.close()
         _raise_as_ours(backend, error)
-    return _replica(backend, waiting, promise, timeout), waiting
 
 
-def _replica(backend: Backend, waiting: Waiting, promise: Promise, timeout: float) -> Replica:
-    folder = ReplicaFolder()
-    return Replica(backend, waiting, folder.path, promise=promise.text, timeout=timeout, at_end=folder.remove)
+def _backend_of(url: str, durability: str, timeout: float, options: dict[str, Any]) -> Backend:
+    if durability not in ("disk", "os"):
+        raise ValueError(f"durability is 'disk' or 'os', not {durability!r}")
+    return backend_of(url, timeout=timeout, **options)
 
 
-def _check(backend: Backend, promise: Promise, durability: str) -> None:
+def _replica(
+    backend: Backend, waiting: Waiting, promise: Promise, durability: str, timeout: float
+) -> Replica:
     if durability == "disk" and promise.survives != "disk":
         raise DurabilityError(
             backend.name,
@@ -59,9 +60,26 @@ def _check(backend: Backend, promise: Promise, durability: str) -> None:
             outcome_unknown=False,
             advice="the store was not opened",
         )
+    folder = None
+    try:
+        folder = ReplicaFolder()
+        return Replica(
+            backend, waiting, folder.path, promise=promise.text, timeout=timeout, at_end=folder.remove
+        )
+    except BaseException as error:
+        if folder is not None:
+            folder.remove()
+        if isinstance(error, OSError):
+            raise DurabilityError(
+                backend.name,
+                f"the private folder for what it looks at cannot be made: {error}",
+                outcome_unknown=False,
+                advice="the store was not opened. Make room there, or name another folder in TMPDIR",
+            ) from error
+        raise
 
 
-def _raise_as_ours(backend: Backend, error: BaseException) -> None:
+def _raise_as_ours(backend: Backend, error: BaseException) -> NoReturn:
     if isinstance(error, Unreachable):
         raise UnreachableError(backend.name, str(error)) from error
     raise error

@@ -147,10 +147,8 @@ class StateStore:
 
         Raises UnreachableError where nobody answers or what answers refuses; DurabilityError where
         `durability="disk"` is not what the servers promise; MissingExtraError; ValueError for a URL or an
-        option that is none.
+        option that is none. DurabilityError, too, where the private folder cannot be made.
         """
-        if durability not in ("disk", "os"):
-            raise ValueError(f"durability is 'disk' or 'os', not {durability!r}")
         if (folder := folder_of(url)) is not None:
             refuse_options(url, options)
             return cls(

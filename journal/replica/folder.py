@@ -20,18 +20,22 @@ _YOUNG_SECONDS: Final = 60.0
 class ReplicaFolder:
     """A new folder. It is removed by `remove`, else when the program ends, else by the next one of this user.
 
-    path  where the replica is, below it
+    path  where the replica is, below it. Raises OSError where none can be made
     """
 
     def __init__(self) -> None:
         _remove_stale()
         folder = tempfile.mkdtemp(prefix=_PREFIX)
-        # Held as long as the process lives: whoever can take it knows that it does not.
-        self._lock = PLAIN.open(os.path.join(folder, _LOCK), write=True, create=True)
-        PLAIN.flock(self._lock, LOCK_EX)
-        self.path = os.path.join(folder, "store")
-        PLAIN.make_folder(self.path)
-        self._finalizer = weakref.finalize(self, _remove, folder, self._lock, os.getpid())
+        self.path, lock = os.path.join(folder, "store"), -1
+        try:
+            # Held as long as the process lives: whoever can take it knows that it does not.
+            lock = PLAIN.open(os.path.join(folder, _LOCK), write=True, create=True)
+            PLAIN.flock(lock, LOCK_EX)
+            PLAIN.make_folder(self.path)
+        except BaseException:
+            _remove(folder, lock, os.getpid())
+            raise
+        self._finalizer = weakref.finalize(self, _remove, folder, lock, os.getpid())
 
     def remove(self) -> None:
         """Remove it; twice does no harm."""
@@ -41,12 +45,17 @@ class ReplicaFolder:
 def _remove(folder: str, lock: int, process: int) -> None:
     if os.getpid() == process:  # and not one that was forked from it
         shutil.rmtree(folder, ignore_errors=True)
-        os.close(lock)
+        if lock >= 0:
+            os.close(lock)
 
 
 def _remove_stale() -> None:
     """Remove what programs left that were killed: what they had looked at must not lie about."""
-    for entry in PLAIN.entries(tempfile.gettempdir()):
+    try:
+        found = list(PLAIN.entries(tempfile.gettempdir()))
+    except PermissionError:
+        return  # one may make a folder there, and not see those of others
+    for entry in found:
         status = entry.status
         if not entry.name.startswith(_PREFIX) or status.st_uid != os.getuid():
             continue
