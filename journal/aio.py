@@ -472,12 +472,12 @@ class AsyncStateStore:
         """As `_in_thread`, of what takes little time but for waiting for the backend: that is awaited."""
         if self._native is None:
             return await self._in_thread(call, *arguments, **options)
-        self._store._handles.check_usable()
+        self._commits.check_usable()
         return await self._native.run(call, *arguments, **options)
 
     async def _in_thread(self, call: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
         """As asyncio.to_thread, in threads of the store's own: asyncio has few, and others block them."""
-        self._store._handles.check_usable()
+        self._commits.check_usable()
         context = contextvars.copy_context()
         work = functools.partial(context.run, call, *arguments, **options)
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)

@@ -104,9 +104,7 @@ class Commits:
         is_saved = False
         self._under_way += 1
         try:
-            if self._is_closed:
-                raise JournalClosedError("this store is closed")
-            self._handles.check_usable()
+            self.check_usable()
             result = await native.run(act, self._handles.of(session_id))
             is_saved = True
             return result
@@ -115,6 +113,12 @@ class Commits:
             self._under_way -= 1
             if self._is_closed and not self._under_way and self._is_idle is not None:
                 self._is_idle.set()
+
+    def check_usable(self) -> None:
+        """Raise JournalClosedError if the store was closed, or is being closed, or the process forked."""
+        if self._is_closed:
+            raise JournalClosedError("this store is closed")
+        self._handles.check_usable()
 
     async def finish(self) -> None:
         """As `close`, of native ones."""

@@ -28,6 +28,7 @@ from journal.errors import (
     JournalWarning,
     OwnerMismatchError,
     SessionNotFoundError,
+    UnreachableError,
     VersionConflictError,
     unreadable,
 )
@@ -804,6 +805,7 @@ class StateStore:
 
         The arguments are those of `repair`. Raises SessionNotFoundError.
         """
+        self._handles.check_usable()
         return diagnose(self._setting, session_id, Wishes(only_proven, user_id))
 
     def repair(self, session_id: str, *, only_proven: bool = False, user_id: str | None = None) -> list[str]:
@@ -814,6 +816,7 @@ class StateStore:
         Every byte that is cut is kept in quarantine, and a record tells of it. Does nothing where nothing
         is wrong. Raises SessionNotFoundError, DurabilityError.
         """
+        self._handles.check_usable()
         return repair(self._setting, session_id, Wishes(only_proven, user_id), by=self._acting.now().by)
 
     def compact(self, session_id: str | None = None) -> int:
@@ -905,9 +908,14 @@ class StateStore:
 
     def close(self) -> None:
         """Bring the snapshots of what was touched up to date and close all files; twice does no harm."""
-        for handle in self._handles.open_ones():
-            with contextlib.suppress(JournalError, OSError):  # the records are safe; a snapshot can wait
-                handle.compact()
+        with self._disk.settled:  # what is known of them will do
+            for handle in self._handles.open_ones():
+                try:
+                    handle.compact()
+                except UnreachableError:
+                    break  # each of them would wait as long for an answer
+                except (JournalError, OSError):
+                    continue  # the records are safe; a snapshot can wait
         self._handles.close()
         self._marks.close()
         self._catalog.close()

@@ -8,9 +8,9 @@ from collections.abc import Callable, Generator, Iterable
 from functools import partial
 from typing import Any, Final
 
-from journal.backend import Backend
+from journal.backend import Backend, Unclear, Unreachable
 from journal.disk import LOCK_NB, LOCK_UN, Disk, make_folders
-from journal.errors import UnreachableError
+from journal.errors import JournalError, UnreachableError
 from journal.layout import JOURNAL_ENDING, SNAPSHOT_ENDING, Layout
 from journal.marks import OwnMarks
 from journal.news import Added, Names
@@ -149,7 +149,7 @@ class Replica(Disk):
                         touched |= dict.fromkeys(f"{each}{JOURNAL_ENDING}" for each in found)
                 yield touched
         finally:
-            with contextlib.suppress(UnreachableError, RuntimeError):  # there is nobody any more to tell
+            with contextlib.suppress(JournalError, RuntimeError):  # there is nobody any more to tell
                 ask(listening.close())
 
     def _look_for(self, session_id: str | None) -> set[str]:
@@ -172,11 +172,24 @@ class Replica(Disk):
             return
         self._is_over = True
         self._journals.close()
-        with contextlib.suppress(UnreachableError, RuntimeError):
-            self._waiting.finish(_FINISH_SECONDS)
-            self._asking.ask(self._backend.close())
-        self._waiting.close()
+        if not self._asking.is_anothers:  # else it is the other process that is connected
+            self._disconnect()
         self._at_end()
+
+    def _disconnect(self) -> None:
+        try:
+            self._waiting.finish(_FINISH_SECONDS)
+            self._asking.is_over = True
+            with contextlib.suppress(Unreachable, Unclear):
+                self._waiting.wait(self._backend.close())
+        except RuntimeError:  # nobody closed it, and where it was forgotten nobody may wait
+            self._asking.is_over = True
+            closing = self._backend.close()
+            try:
+                self._waiting.later(closing)
+            except RuntimeError:  # there is no loop any more, and no connection
+                closing.close()
+        self._waiting.close()
 
     # System calls
 

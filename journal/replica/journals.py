@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, TypeVar
 
 from journal.backend import Change, Moved, Unclear, Unreachable
 from journal.disk import chunks, write_whole
-from journal.errors import DurabilityError, UnreachableError
+from journal.errors import DurabilityError, JournalClosedError, UnreachableError
 from journal.layout import Layout
 from journal.marks import OwnMarks
 from journal.news import Added
@@ -370,7 +370,7 @@ class ReplicatedJournals:
         """
         after, until = self._places.get(session_id, 0), time.monotonic() + self._timeout
         try:
-            self._places[session_id] = self._backend.waiting.wait(self._write(session_id, kind, data, after))
+            self._places[session_id] = self._backend.wait(self._write(session_id, kind, data, after))
             return
         except Moved:
             self.stale.add(session_id)
@@ -409,6 +409,8 @@ class ReplicatedJournals:
                     continue
             except (Unreachable, Unclear, TimeoutError) as error:
                 reason = str(error) or reason
+            except JournalClosedError:  # meanwhile
+                until, reason = 0, "the store was closed"
             if time.monotonic() >= until:
                 raise DurabilityError(
                     f"{self._backend.name}, session {session_id!r}",
@@ -420,7 +422,7 @@ class ReplicatedJournals:
     def _within(self, until: float, work: Coroutine[Any, Any, T]) -> T:
         """What the backend answers, while there is time, or in a last look. Raises TimeoutError."""
         seconds = max(until - time.monotonic(), _LAST_LOOK_SECONDS)
-        return self._backend.waiting.wait(_in_time(work, seconds))
+        return self._backend.wait(_in_time(work, seconds))
 
     def _write(self, session_id: str, kind: Kind, data: bytes, after: int) -> Coroutine[Any, Any, int]:
         journals = self._backend.journals

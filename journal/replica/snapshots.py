@@ -65,7 +65,7 @@ class SharedSnapshots:
                 os.close(fd)
             header = msgspec.json.encode(_Header(place, len(tail)))
             data = b"".join((header, b"\n", tail, read_whole(path)))
-            self._backend.waiting.later(self._share(session_id, place, data))
+            self._backend.later(self._share(session_id, place, data))
 
     async def _share(self, session_id: str, place: int, data: bytes) -> None:
         is_current = False
@@ -91,7 +91,7 @@ class SharedSnapshots:
     def remove_later(self, session_id: str) -> None:
         """The same once more, when it is void: one may have come in between."""
         if self._may_be_there(session_id):
-            self._backend.waiting.later(self._remove_surely(session_id))
+            self._backend.later(self._remove_surely(session_id))
 
     def _may_be_there(self, session_id: str) -> bool:
         try:
