@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from journal.backend import Backend, Unclear, Unreachable
 from journal.disk import LOCK_NB, LOCK_UN, Disk, make_folders
-from journal.errors import JournalError, UnreachableError
+from journal.errors import JournalError, UnreachableError, unreadable
 from journal.layout import JOURNAL_ENDING, SNAPSHOT_ENDING, Layout
 from journal.marks import OwnMarks
 from journal.news import Added, Names
@@ -74,15 +74,26 @@ class Replica(Disk):
 
     def refresh(self, path: str) -> None:
         """See Elsewhere.refresh. Raises UnreachableError."""
-        if (session_id := self._session_of(path)) is not None:
-            self._look_at(session_id)
-        elif path == self.layout.sessions:
-            self._journals.pull_all()
-            self._journals.open_all()
-        elif path.endswith(os.sep):
-            self._files.fetch_folder(path[:-1])
-        elif (name := self._files.name_of(path)) is not None:
-            self._files.fetch(name, path)
+        with self._our_errors():
+            if (session_id := self._session_of(path)) is not None:
+                self._look_at(session_id)
+            elif path == self.layout.sessions:
+                self._journals.pull_all()
+                self._journals.open_all()
+            elif path.endswith(os.sep):
+                self._files.fetch_folder(path[:-1])
+            elif (name := self._files.name_of(path)) is not None:
+                self._files.fetch(name, path)
+
+    @contextlib.contextmanager
+    def _our_errors(self) -> Generator[None, None, None]:
+        """What this folder refuses, as an error of ours: whoever asks for more does not ask the system."""
+        try:
+            yield
+        except JournalError:
+            raise
+        except OSError as error:
+            raise unreadable(error.filename or self.layout.base, error) from error
 
     def _look_at(self, session_id: str) -> None:
         """See that a session's file is here, as the backend has it or had it a moment ago."""
@@ -94,7 +105,8 @@ class Replica(Disk):
     def hear_all(self) -> None:
         """See Elsewhere.hear_all. Raises UnreachableError."""
         if not self._settled.depth:  # whoever settled it heard all a moment ago
-            self._journals.pull_all()
+            with self._our_errors():
+                self._journals.pull_all()
 
     def unopened_ids(self) -> Iterable[str]:
         """See Elsewhere.unopened_ids."""
@@ -107,7 +119,8 @@ class Replica(Disk):
     def has_news(self, path: str) -> bool:
         """See Elsewhere.has_news. Raises UnreachableError."""
         session_id = self._session_of(path)
-        return session_id is not None and self._journals.pull(session_id)
+        with self._our_errors():
+            return session_id is not None and self._journals.pull(session_id)
 
     def keeps(self, path: str, data: bytes) -> Callable[[], None] | None:
         """See Elsewhere.keeps. It raises UnreachableError, DurabilityError."""
@@ -127,17 +140,20 @@ class Replica(Disk):
         events = self._waiting.events()
         listening = ask(self._backend.journals.listen(session_id, events.put))
         try:
-            self._look_for(session_id)
-            if session_id is None:
-                journals.open_all(forever=True)
-            for each in list(journals.holes) if session_id is None else [session_id]:
-                journals.fill(each)
+            journals.is_followed = True
+            with self._our_errors():
+                self._look_for(session_id)
+                if session_id is None:
+                    journals.open_all(forever=True)
+                for each in list(journals.holes) if session_id is None else [session_id]:
+                    journals.fill(each)
             yield None
             look_at = time.monotonic() + LOOK_EACH_SECONDS
             while not is_over():
                 touched: dict[str, Added | None] = {}
                 change = events.get(_TICK_SECONDS)
-                with contextlib.suppress(UnreachableError):  # it comes back, or the next reader tells
+                # It comes back, or the next reader tells.
+                with contextlib.suppress(UnreachableError), self._our_errors():
                     while change is not None:
                         name = f"{change.session_id}{JOURNAL_ENDING}"
                         added = journals.hear(change)
@@ -154,7 +170,9 @@ class Replica(Disk):
 
     def _look_for(self, session_id: str | None) -> set[str]:
         if session_id is None:
-            return self._journals.pull_all()
+            found = self._journals.pull_all()
+            self._journals.open_all()  # one that was on its way into the spool when it was to get a file
+            return found
         return {session_id} if self._journals.pull(session_id) else set()
 
     @property
@@ -302,6 +320,7 @@ class Replica(Disk):
 
     def _unlock(self, fd: int, session_id: str) -> None:
         if fd in self._locked:
+            self._noted.pop(session_id, None)  # of a deletion that did not come to pass
             self._locked.discard(fd)
             self._journals.lock_of(session_id).release()
 

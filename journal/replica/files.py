@@ -73,8 +73,10 @@ class ReplicatedFiles:
         names = self._backend.ask(self._backend.files.names(shared))
         there = {path: name for name in names if os.path.dirname(path := self._path_of(name)) == folder}
         for entry in PLAIN.entries(folder):
-            if entry.path not in there and stat.S_ISREG(entry.status.st_mode):
-                os.unlink(entry.path)
+            # What begins with a dot, somebody is about to put in its place.
+            if entry.path not in there and stat.S_ISREG(entry.status.st_mode) and entry.name[0] != ".":
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(entry.path)
         for path, name in there.items():
             self.fetch(name, path)
 
@@ -122,10 +124,26 @@ def put_here(path: str, data: bytes) -> None:
     temporary = os.path.join(folder, f".{name}.{os.urandom(8).hex()}.tmp")
     fd = PLAIN.open(temporary, write=True, create=True, exclusive=True)
     try:
+        try:
+            write_whole(PLAIN, fd, data)
+        finally:
+            os.close(fd)
+        os.rename(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def add_here(fd: int, data: bytes) -> int:
+    """Write bytes to the end of a file, all or none; where they begin."""
+    end = os.fstat(fd).st_size
+    try:
         write_whole(PLAIN, fd, data)
-    finally:
-        os.close(fd)
-    os.rename(temporary, path)
+    except BaseException:
+        os.ftruncate(fd, end)
+        raise
+    return end
 
 
 def read_whole(path: str) -> bytes:

@@ -15,14 +15,14 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from typing import Any, Final, Literal, TypeVar
 
 from journal.backend import Change, Moved, Unclear, Unreachable
-from journal.disk import chunks, write_whole
+from journal.disk import chunks
 from journal.errors import DurabilityError, JournalClosedError, UnreachableError
 from journal.layout import Layout
 from journal.marks import OwnMarks
 from journal.news import Added
 from journal.overtaking import Overtaken
 from journal.replica.asking import Asking
-from journal.replica.files import PLAIN, put_here, read_whole
+from journal.replica.files import PLAIN, add_here, put_here, read_whole
 from journal.replica.snapshots import SharedSnapshots
 from journal.replica.spool import Spool
 from journal.waiting import Lock
@@ -45,6 +45,7 @@ class ReplicatedJournals:
     timeout  after so many seconds without a clear answer, an outcome is reported as unknown
     is_void  is called where somebody erased or deleted something: files that are here may be void, too
     stale    sessions of which more is known to be there, or may be
+    is_followed  whether somebody reads the files as they are: from now on all are here from the beginning
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class ReplicatedJournals:
         self._mutex = threading.Lock()  # of the locks; never held while anybody waits
         self._locks: dict[str, Lock] = {}
         self._places: dict[str, int] = {}  # up to where each session is here
+        self._sizes: dict[str, int] = {}  # how long its file was left
         self._all = 0  # up to where all sessions are
         self._all_lock = backend.waiting.lock()
         self.stale: set[str] = set()
@@ -69,6 +71,7 @@ class ReplicatedJournals:
         self._tombstones: dict[str, bytes] = {}  # of each session, all that are known
         self._spool = Spool(layout.internal)
         self._opens_all = False  # whether each session that is heard of gets a file
+        self.is_followed = False
 
     def lock_of(self, session_id: str) -> Lock:
         """What whoever changes the session's file holds."""
@@ -88,7 +91,7 @@ class ReplicatedJournals:
         """Take in what others wrote to a session; True if there was anything. Raises UnreachableError."""
         with self.lock_of(session_id):
             self.unspool(session_id)
-            if session_id in self._cut:  # and nothing was written behind the cut
+            if self._is_off(session_id):
                 self.forget(session_id)
             is_new = session_id not in self._places
             self._places.setdefault(session_id, 0)
@@ -101,30 +104,49 @@ class ReplicatedJournals:
             self.stale.discard(session_id)
             return found
 
+    def _is_off(self, session_id: str) -> bool:
+        """Whether a session's file is not as it was left.
+
+        A repair cut it, and nothing was written behind the cut; or somebody tidied up the temporary folder.
+        """
+        try:
+            size = os.lstat(self._layout.journal(session_id)).st_size
+        except FileNotFoundError:
+            size = 0
+        return size != self._sizes.get(session_id, 0)
+
     def _read_on(self, session_id: str) -> bool:
         found = False
         reading = self._backend.journals.read(session_id, self._places.get(session_id, 0))
+        may_begin_late = not self._places.get(session_id) and not self.is_followed
         while changes := self._backend.ask(_some(reading)):
-            is_long = not found and not self._places.get(session_id) and _size(changes) >= TOGETHER_BYTES
-            if is_long and self._begin_at_snapshot(session_id):
+            is_long = may_begin_late and not found and _size(changes) >= TOGETHER_BYTES
+            if is_long and self._begin_at_snapshot(session_id, changes[0]):
                 return True
             found = self._take_in(session_id, changes) or found
         return found
 
-    def _begin_at_snapshot(self, session_id: str) -> bool:
-        """Of a long journal, take what is behind a snapshot; the rest comes when somebody asks for it."""
+    def _begin_at_snapshot(self, session_id: str, first: Change) -> bool:
+        """Of a long journal, take what is behind a snapshot; the rest comes when somebody asks for it.
+
+        `first`: the journal's first change, which alone tells of the session's deletions.
+        """
         if (begun := self._snapshots.begin(session_id)) is None:
             return False
         self._remove_here(session_id)
         self._marks.mark(session_id)
-        path = self._layout.journal(session_id)
-        put_here(self._layout.snapshot(session_id), begun.data)
-        fd = PLAIN.open(path, write=True, create=True)
         try:
-            os.ftruncate(fd, begun.offset)
-            write_whole(PLAIN, fd, begun.tail)
-        finally:
-            os.close(fd)
+            self._note_deletions_in(first)
+            put_here(self._layout.snapshot(session_id), begun.data)
+            fd = PLAIN.open(self._layout.journal(session_id), write=True, create=True)
+            try:
+                os.ftruncate(fd, begun.offset)
+                self._sizes[session_id] = add_here(fd, begun.tail) + len(begun.tail)
+            finally:
+                os.close(fd)
+        except BaseException:
+            self.forget(session_id)  # a snapshot alone would be another program's session
+            raise
         self.holes[session_id] = begun.offset
         self._places[session_id] = begun.place
         self._read_on(session_id)
@@ -154,11 +176,11 @@ class ReplicatedJournals:
                             at, data = at + written, data[written:]
             finally:
                 os.close(fd)
-            del self.holes[session_id]
             if is_replaced or at < end:
                 self.forget(session_id)
                 reason = f"session {session_id!r} was rewritten while it was read; read it again"
                 raise UnreachableError(self._backend.name, reason)
+            del self.holes[session_id]
 
     def unspool(self, session_id: str) -> None:
         """Give a session a file of its own, if it has none yet."""
@@ -201,8 +223,8 @@ class ReplicatedJournals:
                 for session_id, its in of.items():
                     with self.lock_of(session_id):
                         # Of one that is not as it should be, these may not be all that is missing.
-                        is_stale = session_id in self.stale
-                        if self.pull(session_id) if is_stale else self._take_in(session_id, its):
+                        has_more = self._may_lack(session_id)
+                        if self.pull(session_id) if has_more else self._take_in(session_id, its):
                             touched.add(session_id)
                 self._all = changes[-1].place
         return touched
@@ -217,16 +239,22 @@ class ReplicatedJournals:
             place = self._place_of(session_id)
             if change.place <= place:
                 return None
-            if change.after != place or session_id in self.stale:
+            if change.after != place or self._may_lack(session_id):
                 self.pull(session_id)
                 return None
             self._take_in(session_id, [change])
             if change.kind != "append" or session_id in self._spool:
                 return None
-            return Added(os.lstat(self._layout.journal(session_id)).st_size, change.data)
+            return Added(self._sizes[session_id], change.data)
+
+    def _may_lack(self, session_id: str) -> bool:
+        """Whether more than the changes behind its place may be missing of a session."""
+        return session_id in self.stale or (session_id in self._places and self._is_off(session_id))
 
     def _take_in(self, session_id: str, changes: Iterable[Change]) -> bool:
         """Write changes down that are not here yet; under the session's lock."""
+        if self._opens_all:
+            self.unspool(session_id)
         behind: list[bytes] = []
         before = place = self._place_of(session_id)
         for change in changes:
@@ -242,12 +270,9 @@ class ReplicatedJournals:
             self._remove_here(session_id)
             self._spool.drop(session_id)
             self._is_void()
+            self._note_deletions_in(change)
             if change.kind == "replace":
                 behind.append(change.data)
-                if change.tombstones:
-                    self._note_deletion(session_id, change.tombstones)
-            else:
-                self._note_deletion(session_id, change.data)
         if place == before:
             return False
         data = b"".join(behind)
@@ -272,15 +297,16 @@ class ReplicatedJournals:
         try:
             fd = PLAIN.open(self._layout.journal(session_id), write=True, create=True)
             try:
-                write_whole(PLAIN, fd, data)
+                self._sizes[session_id] = add_here(fd, data) + len(data)
             finally:
                 os.close(fd)
         except OSError:
-            self.forget(session_id)  # half of it may be there
+            self.forget(session_id)
             raise
 
     def _remove_here(self, session_id: str) -> None:
         self.holes.pop(session_id, None)
+        self._sizes.pop(session_id, None)
         snapshot, journal = self._layout.snapshot(session_id), self._layout.journal(session_id)
         with contextlib.suppress(FileNotFoundError):
             os.truncate(journal, os.lstat(journal).st_size + 1)  # see Log.retract
@@ -291,17 +317,22 @@ class ReplicatedJournals:
     def forget(self, session_id: str) -> None:
         """What is here of a session is not what it should be: fetch it anew when it is needed."""
         self._marks.mark(session_id)
-        self._remove_here(session_id)
         self._cut.discard(session_id)
         self._places[session_id] = 0
         self.stale.add(session_id)
+        self._remove_here(session_id)
+
+    def _note_deletions_in(self, change: Change) -> None:
+        """Note the tombstones that a change tells of."""
+        if told := change.data if change.kind == "delete" else change.tombstones:
+            self._note_deletion(change.session_id, told)
 
     def _note_deletion(self, session_id: str, tombstones: bytes) -> None:
         known = self._tombstones.get(session_id, b"")
         if tombstones.startswith(known):
             fd = PLAIN.open(self._layout.tombstones, write=True, create=True)
             try:
-                write_whole(PLAIN, fd, tombstones[len(known) :])
+                add_here(fd, tombstones[len(known) :])
             finally:
                 os.close(fd)
         self._tombstones[session_id] = tombstones
@@ -316,21 +347,30 @@ class ReplicatedJournals:
         if session_id in self._cut:
             self._commit(session_id, "replace", b"".join(chunks(PLAIN, fd, 0, end)) + data)
             self._cut.discard(session_id)
+        elif end != self._sizes.get(session_id, 0):
+            self.forget(session_id)  # whoever looked at it saw something else
+            raise Overtaken
         else:
             self._commit(session_id, "append", data)
         try:
-            write_whole(PLAIN, fd, data)
+            self._sizes[session_id] = add_here(fd, data) + len(data)
         except OSError:
             self.forget(session_id)  # it is on record, and will be fetched
 
     def replace(self, session_id: str, path: str) -> None:
         """Put a file in the place of a journal. Raises as `_commit`."""
         with self.lock_of(session_id):
-            self._commit_or_forget(session_id, "replace", read_whole(path))
+            data = read_whole(path)
+            self._commit_or_forget(session_id, "replace", data)
             self._snapshots.remove_later(session_id)
+            try:
+                os.rename(path, self._layout.journal(session_id))
+            except OSError:
+                self.forget(session_id)  # it is on record, and will be fetched
+                return
             self._cut.discard(session_id)
             self.holes.pop(session_id, None)
-            os.rename(path, self._layout.journal(session_id))
+            self._sizes[session_id] = len(data)
 
     def delete(self, session_id: str, tombstone: bytes | None) -> None:
         """Remove a journal; without a tombstone, an empty file that stands for none. Raises as `_commit`."""
@@ -340,17 +380,26 @@ class ReplicatedJournals:
             if tombstone is None and os.lstat(path).st_size:
                 self.forget(session_id)  # it was empty when somebody wished it away, and is not any more
                 return
-            if tombstone is not None:
-                tombstones = self._tombstones.get(session_id, b"") + tombstone
-                self._commit_or_forget(session_id, "delete", tombstones)
-                self._snapshots.remove_later(session_id)
+            if tombstone is None:
+                os.unlink(path)
+                return
+            tombstones = self._tombstones.get(session_id, b"") + tombstone
+            self._commit_or_forget(session_id, "delete", tombstones)
+            self._snapshots.remove_later(session_id)
+            try:
                 self._note_deletion(session_id, tombstones)
+            except OSError:
+                self.forget(session_id)  # it is on record, and will be fetched
+                return
             self._cut.discard(session_id)
-            self.holes.pop(session_id, None)
-            os.unlink(path)
+            self._remove_here(session_id)
 
     def cut(self, session_id: str) -> None:
-        """A repair made the file shorter: the next append replaces all that is there."""
+        """A repair makes the file shorter: the next append replaces all that is there.
+
+        So all of it must be here. Raises UnreachableError.
+        """
+        self.fill(session_id)
         self._cut.add(session_id)
 
     def share_snapshot(self, session_id: str) -> None:
@@ -393,6 +442,8 @@ class ReplicatedJournals:
             try:
                 if changes := self._within(until, _some(self._backend.journals.read(session_id, after))):
                     first = changes[0]
+                    if kind == "append" and first.kind == "replace" and data in first.data:
+                        return  # it was written, and then somebody else replaced all; it stays stale
                     if (first.kind, first.data) != (kind, data):
                         raise Overtaken
                     self._places[session_id] = first.place

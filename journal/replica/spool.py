@@ -4,8 +4,7 @@ import os
 from array import array
 from typing import Final
 
-from journal.disk import write_whole
-from journal.replica.files import PLAIN
+from journal.replica.files import PLAIN, add_here
 
 _NAME: Final = "spool"
 
@@ -16,7 +15,6 @@ class Spool:
     def __init__(self, folder: str) -> None:
         self._path = os.path.join(folder, _NAME)
         self._fd = -1
-        self._end = 0
         # Of each session: up to where it is here, then offset and size of each piece.
         self._pieces: dict[str, array[int]] = {}
 
@@ -35,11 +33,10 @@ class Spool:
         """Put bytes behind what is here of a session, which is then here up to this place."""
         if self._fd < 0:
             self._fd = PLAIN.open(self._path, write=True, create=True)
-        write_whole(PLAIN, self._fd, data)
+        begins = add_here(self._fd, data)
         pieces = self._pieces.setdefault(session_id, array("q", [0]))
         pieces[0] = place
-        pieces.extend((self._end, len(data)))
-        self._end += len(data)
+        pieces.extend((begins, len(data)))
 
     def read(self, session_id: str) -> bytes:
         """A session's journal."""

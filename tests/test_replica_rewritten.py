@@ -1,0 +1,147 @@
+"""Sessions of a replica of which not all is here, or that others rewrite: nothing is lost or doubled."""
+
+from contextlib import suppress
+
+import pytest
+
+from journal import ANY, JournalError, JournalWarning
+from journal.backend import Unclear
+from projections import UserMessageAdded
+from tests.test_replica import Troubled, long_session, new, on, said
+
+
+@pytest.fixture
+def backend(monkeypatch):
+    monkeypatch.setattr("journal.replica.journals.PAUSE_SECONDS", 0.001)
+    return Troubled()
+
+
+def tear(backend, store, session_id="s"):
+    """Put half a batch behind what the backend has of a session, as no store does."""
+    append = backend.journals.append
+
+    async def half(session_id, lines, after):
+        return await append(session_id, [b"".join(lines).splitlines(keepends=True)[0]], after)
+
+    backend.journals.append = half
+    changes = [UserMessageAdded(content=each) for each in ("lost", "half")]
+    store.append(session_id, changes, expected_version=ANY)
+    backend.journals.append = append
+
+
+def test_the_deletions_before_a_long_session_are_known_to_whoever_begins_at_its_snapshot(backend, tmp_path):
+    """They are noted, and another deletion keeps them."""
+    with on(backend, tmp_path) as store:
+        new(store)
+        store.delete_session("s", why="first")
+        long_session(store)
+        with on(backend, tmp_path, "b") as other:
+            other.load_session("s")
+            assert other._disk._journals.holes
+            assert [each.why for each in other.tombstones()] == ["first"]
+            other.delete_session("s", why="second")
+        with on(backend, tmp_path, "c") as fresh:
+            assert [each.why for each in fresh.tombstones()] == ["first", "second"]
+
+
+def test_a_repair_of_a_session_whose_end_alone_is_here_loses_nothing_of_its_beginning(backend, tmp_path):
+    with on(backend, tmp_path) as store, on(backend, tmp_path, "b") as other:
+        long_session(store)
+        before = said(store)
+        tear(backend, store)
+        other.load_session("s")
+        assert other._disk._journals.holes
+        with pytest.warns(JournalWarning, match="moved to"):
+            other.append("s", [UserMessageAdded(content="more")], expected_version=ANY)
+
+        assert said(other) == [*before, "more"]
+        with on(backend, tmp_path, "c") as fresh:
+            assert fresh.verify().ok
+            assert said(fresh) == [*before, "more"]
+
+
+@pytest.mark.filterwarnings("ignore::journal.JournalWarning")
+def test_behind_a_repair_that_was_refused_nothing_of_others_is_put(backend, tmp_path):
+    """The file is shorter here than it is there."""
+    with on(backend, tmp_path) as store, on(backend, tmp_path, "b") as other, on(backend, tmp_path, "c") as c:
+        session = new(store)
+        session.add_user_message("once")
+        store.save_session(session)
+        tear(backend, store)
+        other.list_sessions()
+        backend.troubles = ["refused"]
+        with suppress(JournalError):
+            other.append("s", [UserMessageAdded(content="refused")], expected_version=ANY)
+        for text in ("twice", "thrice"):
+            c.append("s", [UserMessageAdded(content=text)], expected_version=ANY)
+        other.list_sessions()
+
+        assert other._disk._journals.unopened("s") is None
+        with other._disk.settled:
+            assert said(other) == ["once", "twice", "thrice"]
+        assert other.verify().ok
+
+
+def test_an_append_that_landed_before_somebody_replaced_all_is_there_once(backend, tmp_path):
+    """Of which no answer was heard."""
+    with on(backend, tmp_path) as store, on(backend, tmp_path, "b") as other:
+        session = new(store)
+        session.add_user_message("hunter2")
+        store.save_session(session)
+        append = backend.journals.append
+
+        async def unheard(session_id, lines, after):
+            backend.journals.append = append
+            await append(session_id, lines, after)
+            other.append("s", [UserMessageAdded(content="theirs")], expected_version=ANY)
+            other.erase("s", [2], reason="asked for")
+            raise Unclear
+
+        backend.journals.append = unheard
+        assert store.append("s", [UserMessageAdded(content="ours")], expected_version=ANY) == 3
+
+        assert said(other) == said(store) == ["ours", "theirs"]
+        assert store.verify().ok
+
+
+def test_who_follows_reads_all_of_a_session_that_is_fetched_anew(backend, tmp_path):
+    """Of a long one, too: a follower looks at the file as it is."""
+    with on(backend, tmp_path) as store, on(backend, tmp_path, "b") as other:
+        long_session(store)
+        followed = other.follow(timeout=5)
+        assert [next(followed).seq for _ in range(10)] == [*range(1, 11)]
+        other._disk._journals.forget("s")
+        other.load_session("s")
+        store.append("s", [UserMessageAdded(content="more")], expected_version=ANY)
+
+        assert [next(followed).seq for _ in range(292)] == [*range(11, 303)]
+        followed.close()
+
+
+def test_a_session_that_nobody_opened_is_whole_when_somebody_begins_to_follow(backend, tmp_path):
+    """Though it came into the spool a moment later."""
+    with on(backend, tmp_path) as store, on(backend, tmp_path, "b") as other:
+        new(store)
+        other.list_sessions()
+        assert "s" in other._disk._journals._spool
+        other._disk._journals._opens_all = True
+        store.append("s", [UserMessageAdded(content="more")], expected_version=ANY)
+        other.list_sessions()
+
+        assert said(other) == ["more"]
+        assert other.verify().ok
+
+
+def test_a_session_that_is_deleted_and_begins_anew_is_followed(backend, tmp_path):
+    with on(backend, tmp_path) as store, on(backend, tmp_path, "b") as other:
+        for session_id in (None, "s"):
+            new(store)
+            followed = other.follow(session_id, timeout=5)
+            assert next(followed).seq == 1
+            for n in range(3):
+                store.delete_session("s")
+                new(store)
+                store.append("s", [UserMessageAdded(content=str(n))], expected_version=1)
+                assert [next(followed).seq for _ in range(2)] == [1, 2]
+            followed.close()
+            store.delete_session("s")
