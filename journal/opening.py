@@ -1,6 +1,7 @@
 """Opening a store that is elsewhere: a backend, what it promises, and a replica of it."""
 
 import contextlib
+import math
 from typing import Any, NoReturn
 
 from journal.backend import Backend, Promise, Unreachable
@@ -47,6 +48,8 @@ async def open_replica_natively(
 def _backend_of(url: str, durability: str, timeout: float, options: dict[str, Any]) -> Backend:
     if durability not in ("disk", "os"):
         raise ValueError(f"durability is 'disk' or 'os', not {durability!r}")
+    if not (isinstance(timeout, int | float) and 0 < timeout < math.inf):
+        raise ValueError(f"timeout is a number of seconds, not {timeout!r}")
     return backend_of(url, timeout=timeout, **options)
 
 

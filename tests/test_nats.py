@@ -43,6 +43,26 @@ async def refusal(url: str, **options: Any) -> str:
     return str(caught.value)
 
 
+@contextlib.asynccontextmanager
+async def answering(data: bytes, waits_for: bytes = b"") -> AsyncIterator[int]:
+    """A port at which somebody says this, once he has heard that, and hangs up a moment later."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, EOFError):
+            if waits_for:
+                await reader.readuntil(waits_for)
+            writer.write(data)
+            await writer.drain()
+            await asyncio.sleep(0.05)
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+
+
 async def promise(url: str, **options: Any) -> Promise:
     backend = NatsBackend(url, **options)
     try:
@@ -76,6 +96,13 @@ def test_a_url_says_where_a_store_is_and_nobody_repeats_its_secrets(url, text):
         ("http://h", {}, "begins with nats://"),
         ("nats://", {}, "is no server"),
         ("nats://h:port/x", {}, "is no server"),
+        ("nats://u:secret#tail@h", {}, "percent-encoded"),
+        ("nats://u:secret/tail@h", {}, "percent-encoded"),
+        ("nats://u:secret?tail@h", {}, "percent-encoded"),
+        ("nats://u:secret\u2100@h", {}, "percent-encoded"),
+        ("nats://u:secret?user=tail@h", {}, "begins with 'u' is no server|go together"),
+        ("nats:secret@h", {}, "percent-encoded"),
+        ("nats://secret@h?replicas", {}, "OPTION=VALUE"),
         ("nats://h/a.b", {}, "is no name"),
         ("nats://h/a/b", {}, "is no name"),
         ("nats://h?colour=red", {}, "knows no option colour"),
@@ -359,6 +386,50 @@ async def test_the_administrator_may_ask_all_servers(guarded, store_name):
 @on_a_loop
 async def test_a_monitor_that_does_not_answer_is_an_error(one_node, store_name):
     assert "does not tell" in await refusal(one_node.url(store_name), monitor="http://127.0.0.1:1")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"what?\r\n\r\n",
+        *(b"HTTP/1.1 200 OK\r\n\r\n" + body for body in (b"what?", b"[]", b"{}", b'{"server_name": 1}')),
+        b'HTTP/1.1 200 OK\r\n\r\n{"server_name": "n", "jetstream": []}',
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{",
+    ],
+)
+@on_a_loop
+async def test_a_monitor_that_tells_something_else_is_an_error(one_node, store_name, answer):
+    async with answering(answer, waits_for=b"\r\n\r\n") as port:
+        says = await refusal(one_node.url(store_name), monitor=f"http://127.0.0.1:{port}")
+
+    assert "does not tell about its server" in says
+
+
+INFO = b'INFO {"server_id":"x","version":"2.11.0","headers":true,"max_payload":1048576%s}\r\nPONG\r\n'
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        b"INFO {what?}\r\n",
+        b"INFO [1]\r\n",
+        b"INFO {}",
+        b"INFO " + b"x" * 200_000,
+        bytes(range(256)),
+        INFO % b"" + b"MSG what?\r\n",
+        INFO % b',"connect_urls":["what?",":",7,"h:port"]',
+    ],
+)
+@on_a_loop
+async def test_what_is_no_server_is_told_so_in_time(answer):
+    """Whatever it answers."""
+    async with answering(answer) as port:
+        says = await refusal(f"nats://127.0.0.1:{port}/x", timeout=0.5)
+
+    assert "no answer in 0.5 s" in says or "no JetStream" in says
 
 
 @on_a_loop

@@ -108,7 +108,11 @@ def test_without_any_temporary_folder_the_connection_is_closed(backend, attempt,
 
 @pytest.mark.parametrize(
     ("options", "error"),
-    [({"attach_over_bytes": -1}, ValueError), ({"durability": "paper"}, ValueError)],
+    [
+        ({"attach_over_bytes": -1}, ValueError),
+        ({"durability": "paper"}, ValueError),
+        *(({"timeout": each}, ValueError) for each in (0, -1, float("nan"), float("inf"), "5", None)),
+    ],
 )
 def test_an_option_that_is_none_leaves_no_connection(backend, attempt, tmp_path, options, error):
     with pytest.raises(error, match=next(iter(options))):

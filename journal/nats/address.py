@@ -5,7 +5,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from journal.backend import Unreachable
 
@@ -64,12 +64,12 @@ class Address:
 
 def parse(url: str, options: Mapping[str, Any]) -> Address:
     """`nats://user:password@host:4222,host2/NAME?replicas=3`, and options, which win. Raises ValueError."""
-    split = urlsplit(url)
+    split, given_there = _split(url)
     if split.scheme not in ("nats", "tls"):
         raise ValueError("the URL of a store on NATS begins with nats:// or tls://")
     login, _, hosts = split.netloc.rpartition("@")
     asked = {
-        **dict(parse_qsl(split.query)),
+        **given_there,
         **{key: each for key, each in options.items() if each is not None},
     }
     if login:
@@ -99,6 +99,21 @@ def parse(url: str, options: Mapping[str, Any]) -> Address:
     )
 
 
+def _split(url: str) -> tuple[SplitResult, dict[str, str]]:
+    """A URL's parts, and its options. Where they are cut amiss, a part of a password stands anywhere."""
+    try:
+        split = urlsplit(url)
+        options = dict(parse_qsl(split.query, strict_parsing=bool(split.query)))
+        if split.fragment or "@" in split.path:
+            raise ValueError
+    except ValueError:
+        raise ValueError(
+            "this is no URL of a store: nats://USER:PASSWORD@HOST:PORT/NAME?OPTION=VALUE, where USER and "
+            "PASSWORD are percent-encoded, %2F for /, %3F for ?, %23 for #, %40 for @"
+        ) from None
+    return split, options
+
+
 def _server(host: str) -> tuple[str, int]:
     """The host and port of one server."""
     try:
@@ -107,7 +122,8 @@ def _server(host: str) -> tuple[str, int]:
     except ValueError:
         found = None, 0
     if found[0] is None:
-        raise ValueError(f"{host!r} is no server: give host:port, or several with commas between them")
+        where = host.partition(":")[0]  # what follows may be a password that lacks its @
+        raise ValueError(f"what begins with {where!r} is no server: give host:port, or several with commas")
     return found[0], found[1]
 
 

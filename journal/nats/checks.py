@@ -7,6 +7,7 @@ import re
 import time
 import urllib.request
 from collections.abc import Iterable, Mapping
+from http.client import HTTPException
 from typing import Any, Final
 
 import msgspec
@@ -29,7 +30,29 @@ _SILENT_NS: Final = 2_500_000_000
 _SECONDS_UNTIL_DOWN: Final = 15.0
 _PAUSE_SECONDS: Final = 0.2
 
+# What a server tells about itself has some thousand.
+_MOST_BYTES: Final = 1024 * 1024
+
 Info = Mapping[str, Any]
+
+
+class _Config(msgspec.Struct):
+    sync_always: bool = False
+
+
+class _JetStream(msgspec.Struct):
+    config: _Config | None = None
+
+
+class _Told(msgspec.Struct):
+    """What a server tells about itself, as far as it is of use here."""
+
+    server_name: str
+    jetstream: _JetStream | None = None
+
+
+class _Answer(msgspec.Struct):
+    data: _Told
 
 
 def check_version(connection: Connection) -> None:
@@ -163,32 +186,32 @@ async def _find_syncing(address: Address, holding: set[str]) -> tuple[dict[str, 
         raise failed[0]
     if address.system is not None:
         told += await _ask_as_administrator(address, holding)
-    configs = {each["server_name"]: (each.get("jetstream") or {}).get("config") for each in told}
-    syncing = {name: bool(config.get("sync_always")) for name, config in configs.items() if config}
+    configs = {each.server_name: each.jetstream.config for each in told if each.jetstream}
+    syncing = {name: config.sync_always for name, config in configs.items() if config}
     return syncing, bool(failed) or address.system is not None
 
 
-def _ask_monitor(url: str) -> Info | Unreachable:
+def _ask_monitor(url: str) -> _Told | Unreachable:
     try:
         with urllib.request.urlopen(f"{url.rstrip('/')}/varz", timeout=_SECONDS) as answer:
-            told: Info = json.load(answer)
-            return told
-    except (OSError, ValueError) as error:
+            return msgspec.json.decode(answer.read(_MOST_BYTES), type=_Told)
+    except (OSError, ValueError, HTTPException, msgspec.MsgspecError) as error:
         return Unreachable(f"monitor={url} does not tell about its server: {error}")
 
 
-async def _ask_as_administrator(address: Address, holding: set[str]) -> list[Info]:
+async def _ask_as_administrator(address: Address, holding: set[str]) -> list[_Told]:
     """What all servers of the cluster tell about themselves, at least these."""
     try:
         administrator = Connection(parse(address.system or "", {"tls_ca": address.tls_ca}), _SECONDS)
     except ValueError as error:
         raise Unreachable(f"system=… is no URL of the cluster: {error}") from None
-    told: dict[str, Info] = {}
+    told: dict[str, _Told] = {}
     are_all = asyncio.Event()
 
     def hear(message: Incoming) -> None:
-        answer = msgspec.json.decode(message.data)
-        told[answer["server"]["name"]] = answer.get("data") or {}
+        with contextlib.suppress(msgspec.MsgspecError):  # who does not tell is not known
+            answer = msgspec.json.decode(message.data, type=_Answer).data
+            told[answer.server_name] = answer
         if holding <= told.keys():
             are_all.set()
 

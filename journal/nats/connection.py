@@ -229,9 +229,8 @@ class Connection:
     def _meet(self, link: Link) -> None:
         """Remember the cluster's other servers of which this one told."""
         for url in link.server.get("connect_urls") or ():
-            host, _, port = url.rpartition(":")
-            server = (host.strip("[]"), int(port))
-            if server not in self._servers:
+            host, _, port = str(url).rpartition(":")
+            if port.isdecimal() and (server := (host.strip("[]"), int(port))) not in self._servers:
                 self._servers.append(server)
 
     def _tls_name(self, server: tuple[str, int]) -> str:

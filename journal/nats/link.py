@@ -17,7 +17,7 @@ from typing import Any, Final
 import nkeys
 from nats.aio.client import RawCredentials
 from nats.aio.subscription import Subscription
-from nats.errors import ConnectionClosedError, Error
+from nats.errors import ConnectionClosedError
 
 from journal.backend import Unreachable
 from journal.nats.address import Address, host_and_port
@@ -219,7 +219,10 @@ async def connect(address: Address, server: tuple[str, int], tls_name: str | Non
             )
             await link.listen(f"{link._inbox}*", link._answered)
             return link
-    except (Error, OSError, TimeoutError, NotSent) as error:
+    except Unreachable:
+        await link.close()
+        raise
+    except Exception as error:  # what answers may be no such server, and say whatever it likes
         await link.close()
         raise _refusal(server, problem or error) from None
     except BaseException:
