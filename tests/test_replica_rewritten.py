@@ -1,5 +1,6 @@
 """Sessions of a replica of which not all is here, or that others rewrite: nothing is lost or doubled."""
 
+import asyncio
 from contextlib import suppress
 
 import pytest
@@ -130,6 +131,29 @@ def test_a_session_that_nobody_opened_is_whole_when_somebody_begins_to_follow(ba
 
         assert said(other) == ["more"]
         assert other.verify().ok
+
+
+@pytest.mark.parametrize("bad", ["../x", "a/b", "", "x" * 300, "line\n"])
+def test_a_session_whose_id_is_none_hides_no_other_one(backend, tmp_path, monkeypatch, bad):
+    """Somebody who may write to the backend wrote it, and no store: it is told, and has no path."""
+    monkeypatch.setattr("journal.replica.disk.LOOK_EACH_SECONDS", 0.05)
+    journals = backend.journals
+    with on(backend, tmp_path) as store, on(backend, tmp_path, "b") as other:
+        new(store)
+        asyncio.run(journals.append(bad, [b"junk\n"], 0))
+        followed = other.follow(timeout=5)
+        assert next(followed).session_id == "s"
+        asyncio.run(journals.replace(bad, [b"junk\n"], asyncio.run(journals.head(bad))))
+        asyncio.run(journals.append(bad, [b"junk\n"], asyncio.run(journals.head(bad))))
+        store.append("s", [UserMessageAdded(content="hello")], expected_version=1)
+        assert next(followed).seq == 2
+        followed.close()
+        assert [hit.seq for hit in other.search("hello")] == [2]
+        listed = other.list_sessions()
+        assert [each.id for each in listed] == ["s"]
+        assert [each.id for each in listed.unreadable] == [bad]
+        assert not other.verify().ok
+        assert sorted(each.name for each in tmp_path.iterdir()) == ["a", "b"]
 
 
 def test_a_session_that_is_deleted_and_begins_anew_is_followed(backend, tmp_path):

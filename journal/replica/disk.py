@@ -13,6 +13,7 @@ from journal.disk import LOCK_NB, LOCK_UN, Disk, make_folders
 from journal.errors import JournalError, UnreachableError, unreadable
 from journal.layout import JOURNAL_ENDING, SNAPSHOT_ENDING, Layout
 from journal.marks import OwnMarks
+from journal.names import is_session_id
 from journal.news import Added, Names
 from journal.replica.asking import Asking
 from journal.replica.files import PLAIN, ReplicatedFiles
@@ -157,7 +158,8 @@ class Replica(Disk):
                     while change is not None:
                         name = f"{change.session_id}{JOURNAL_ENDING}"
                         added = journals.hear(change)
-                        touched[name] = added if name not in touched else None
+                        if is_session_id(change.session_id):
+                            touched[name] = added if name not in touched else None
                         change = events.get(0)
                     if time.monotonic() >= look_at:
                         look_at = time.monotonic() + LOOK_EACH_SECONDS
@@ -172,7 +174,7 @@ class Replica(Disk):
         if session_id is None:
             found = self._journals.pull_all()
             self._journals.open_all()  # one that was on its way into the spool when it was to get a file
-            return found
+            return set(filter(is_session_id, found))
         return {session_id} if self._journals.pull(session_id) else set()
 
     @property

@@ -19,6 +19,7 @@ from journal.disk import chunks
 from journal.errors import DurabilityError, JournalClosedError, UnreachableError
 from journal.layout import Layout
 from journal.marks import OwnMarks
+from journal.names import is_session_id
 from journal.news import Added
 from journal.overtaking import Overtaken
 from journal.replica.asking import Asking
@@ -184,7 +185,7 @@ class ReplicatedJournals:
 
     def unspool(self, session_id: str) -> None:
         """Give a session a file of its own, if it has none yet."""
-        if session_id not in self._spool:
+        if session_id not in self._spool or not is_session_id(session_id):
             return
         with self.lock_of(session_id):
             if session_id in self._spool:
@@ -206,7 +207,10 @@ class ReplicatedJournals:
             return self._spool.read(session_id) if session_id in self._spool else None
 
     def open_all(self, *, forever: bool = False) -> None:
-        """Give each session a file; `forever`: those that come, too."""
+        """Give each session a file; `forever`: those that come, too.
+
+        But for one whose id is none: no store writes that, it has no path, and whoever opens it is told so.
+        """
         self._opens_all = self._opens_all or forever
         for session_id in self._spool.ids():
             self.unspool(session_id)
@@ -267,7 +271,8 @@ class ReplicatedJournals:
                 behind.append(change.data)
                 continue
             behind.clear()
-            self._remove_here(session_id)
+            if is_session_id(session_id):
+                self._remove_here(session_id)
             self._spool.drop(session_id)
             self._is_void()
             self._note_deletions_in(change)
@@ -276,7 +281,7 @@ class ReplicatedJournals:
         if place == before:
             return False
         data = b"".join(behind)
-        if session_id not in self._places and not self._opens_all:
+        if session_id not in self._places and not (self._opens_all and is_session_id(session_id)):
             self._spool.add(session_id, data, place)
             return True
         if data:
