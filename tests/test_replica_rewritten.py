@@ -1,13 +1,22 @@
 """Sessions of a replica of which not all is here, or that others rewrite: nothing is lost or doubled."""
 
 import asyncio
+import threading
 from contextlib import suppress
 
 import pytest
 
-from journal import ANY, JournalError, JournalWarning
+from journal import (
+    ANY,
+    InvalidEventError,
+    JournalError,
+    JournalWarning,
+    SessionNotFoundError,
+    UnreachableError,
+    VersionConflictError,
+)
 from journal.backend import Unclear
-from projections import UserMessageAdded
+from projections import MetadataSet, UserMessageAdded
 from tests.test_replica import Troubled, long_session, new, on, said
 
 
@@ -154,6 +163,87 @@ def test_a_session_whose_id_is_none_hides_no_other_one(backend, tmp_path, monkey
         assert [each.id for each in listed.unreadable] == [bad]
         assert not other.verify().ok
         assert sorted(each.name for each in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_bytes_that_are_attached_again_after_somebody_removed_them_are_there(backend, tmp_path):
+    """Though they are here still."""
+    with on(backend, tmp_path) as store, on(backend, tmp_path, "b") as other:
+        new(store)
+        new(other, "t")
+        reference = store.attach(b"bytes", "text/plain")
+        store.append("s", [MetadataSet(key="file", value=reference)], expected_version=1)
+        assert other.attachment(reference) == b"bytes"
+        store.delete_session("s")
+        reference = other.attach(b"bytes", "text/plain")
+        other.append("t", [MetadataSet(key="file", value=reference)], expected_version=1)
+
+        with on(backend, tmp_path, "c") as fresh:
+            assert fresh.attachment(reference) == b"bytes"
+
+
+def test_a_deletion_that_is_heard_of_leaves_what_is_about_to_be_attached(backend, tmp_path):
+    with on(backend, tmp_path) as store, on(backend, tmp_path, "b") as other:
+        new(store)
+        other.list_sessions()
+        put = backend.files.put
+
+        async def heard_meanwhile(name, data, revision=None):
+            store.delete_session("s")
+            thread = threading.Thread(target=other.list_sessions)
+            thread.start()
+            thread.join()
+            return await put(name, data, revision)
+
+        backend.files.put = heard_meanwhile
+        reference = other.attach(b"bytes", "text/plain")
+        assert store.attachment(reference) == other.attachment(reference) == b"bytes"
+
+
+def test_threads_that_rewrite_attach_and_list_are_in_nobodys_way(backend, tmp_path):
+    """Deletions throw away what is here of attachments, and not what is about to be put there."""
+    failures = []
+
+    def work(store, number):
+        try:
+            for n in range(24):
+                session_id = "abc"[(number + n) % 3]
+                with suppress(
+                    SessionNotFoundError, VersionConflictError, InvalidEventError, UnreachableError
+                ):
+                    match (number + n) % 6:
+                        case 0:
+                            store.delete_session(session_id)
+                            new(store, session_id)
+                        case 1:
+                            store.list_sessions()
+                        case 2:
+                            store.search("text")
+                        case 3:
+                            store.erase(session_id, [2], reason="asked for")
+                        case 4:
+                            store.delete_session(store.fork(session_id).id)
+                        case 5:
+                            event = MetadataSet(key="file", value=store.attach(b"%d" % n))
+                            store.append(session_id, [event], expected_version=ANY)
+        except BaseException as error:
+            failures.append(error)
+            raise
+
+    with on(backend, tmp_path) as store, on(backend, tmp_path, "b") as other:
+        for session_id in "abc":
+            new(store, session_id)
+        threads = [
+            threading.Thread(target=work, args=((store, other)[n % 2], n), daemon=True) for n in range(6)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+
+        assert not any(thread.is_alive() for thread in threads)
+        assert not failures
+        assert store.verify().ok
+        assert other.verify().ok
 
 
 def test_a_session_that_is_deleted_and_begins_anew_is_followed(backend, tmp_path):

@@ -85,8 +85,9 @@ class ReplicatedFiles:
         folders = [self._layout.quarantine]
         folders += [entry.path for entry in PLAIN.entries(self._layout.attachments)]
         for entry in (each for folder in folders for each in PLAIN.entries(folder)):
-            with contextlib.suppress(OSError):
-                os.unlink(entry.path)
+            if entry.name[0] != ".":  # else somebody is about to put it in its place
+                with contextlib.suppress(OSError):
+                    os.unlink(entry.path)
 
     def share(self, path: str, name: str | None = None) -> None:
         """Give the backend what a file here holds."""
