@@ -16,7 +16,7 @@ from journal import (
     VersionConflictError,
 )
 from journal.backend import Unclear
-from projections import MetadataSet, UserMessageAdded
+from projections import MetadataSet, SessionCreated, UserMessageAdded
 from tests.test_replica import Troubled, long_session, new, on, said
 
 
@@ -26,7 +26,7 @@ def backend(monkeypatch):
     return Troubled()
 
 
-def tear(backend, store, session_id="s"):
+def tear(backend, store, session_id="s", *first):
     """Put half a batch behind what the backend has of a session, as no store does."""
     append = backend.journals.append
 
@@ -34,7 +34,7 @@ def tear(backend, store, session_id="s"):
         return await append(session_id, [b"".join(lines).splitlines(keepends=True)[0]], after)
 
     backend.journals.append = half
-    changes = [UserMessageAdded(content=each) for each in ("lost", "half")]
+    changes = [*first, UserMessageAdded(content="lost"), UserMessageAdded(content="half")]
     store.append(session_id, changes, expected_version=ANY)
     backend.journals.append = append
 
@@ -90,6 +90,31 @@ def test_behind_a_repair_that_was_refused_nothing_of_others_is_put(backend, tmp_
         with other._disk.settled:
             assert said(other) == ["once", "twice", "thrice"]
         assert other.verify().ok
+
+
+@pytest.mark.filterwarnings("ignore::journal.JournalWarning")
+def test_who_finds_half_of_a_first_batch_and_writes_nothing_does_not_look_for_ever(backend, tmp_path):
+    """What is cut off here comes again with each look."""
+    with on(backend, tmp_path) as store, on(backend, tmp_path, "b") as other:
+        new(store, "t")
+        tear(backend, store, "t")
+        tear(backend, store, "s", SessionCreated(session_id="s", user_id="user"))
+        ends = []
+
+        def write():
+            ends.append(other.append("s", [], expected_version=0))
+            for text in ("one", "two"):
+                with pytest.raises(InvalidEventError, match="must be SessionCreated"):
+                    other.append("s", [UserMessageAdded(content=text)], expected_version=ANY)
+            ends.append(other.append("t", [], expected_version=ANY))
+
+        thread = threading.Thread(target=write, daemon=True)
+        thread.start()
+        thread.join(10)
+        is_late = thread.is_alive()
+        other._disk._asking.is_over = is_late  # else it would go on
+        assert not is_late
+        assert ends == [0, 2]  # the repair is a record
 
 
 def test_an_append_that_landed_before_somebody_replaced_all_is_there_once(backend, tmp_path):

@@ -92,6 +92,8 @@ class ReplicatedJournals:
         """Take in what others wrote to a session; True if there was anything. Raises UnreachableError."""
         with self.lock_of(session_id):
             self.unspool(session_id)
+            # What a repair cut off here is no news when it comes again: whoever cut it would for ever.
+            known = self._places[session_id] if session_id in self._cut else None
             if self._is_off(session_id):
                 self.forget(session_id)
             is_new = session_id not in self._places
@@ -103,7 +105,7 @@ class ReplicatedJournals:
                     del self._places[session_id]  # nobody knows whether it is there
                 raise
             self.stale.discard(session_id)
-            return found
+            return found and self._places[session_id] != known
 
     def _is_off(self, session_id: str) -> bool:
         """Whether a session's file is not as it was left.
