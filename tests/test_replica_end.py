@@ -10,8 +10,16 @@ from contextlib import closing, suppress
 
 import pytest
 
-from journal import ANY, AsyncStateStore, JournalClosedError, JournalError, Session, StateStore
-from journal.backend import Unreachable
+from journal import (
+    ANY,
+    AsyncStateStore,
+    DurabilityError,
+    JournalClosedError,
+    JournalError,
+    Session,
+    StateStore,
+)
+from journal.backend import Unclear, Unreachable
 from journal.memory import MemoryBackend
 from journal.replica import Replica
 from journal.waiting import LoopThread
@@ -178,6 +186,26 @@ def test_who_waits_while_a_store_is_closed_gets_an_answer_or_is_told(tmp_path):
             thread.join(10)
 
         assert len(done) == len(calls), {*calls} - {*done}
+
+
+def test_a_save_that_nobody_cleared_up_before_the_end_is_told_as_unknown(tmp_path):
+    """At once, and no look that was prepared is left over."""
+    backend = MemoryBackend()
+    store = on_a_thread(backend, tmp_path)
+    new(store)
+
+    async def unclear(*_):
+        store._disk._asking.is_over = True
+        raise Unclear
+
+    backend.journals.append = unclear
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(DurabilityError, match="the store was closed") as caught:
+            store.append("s", [UserMessageAdded(content="x")], expected_version=ANY)
+        gc.collect()
+    assert caught.value.outcome_unknown
+    store.close()
 
 
 def natively(main):

@@ -8,10 +8,10 @@ from contextlib import suppress
 
 import pytest
 
-from journal import ANY, JournalError, UnreachableError
+from journal import ANY, JournalError, UnreachableError, VersionConflictError
 from journal.backend import Unreachable
 from journal.disk import Disk
-from projections import UserMessageAdded
+from projections import SessionCreated, UserMessageAdded
 from tests.test_replica import Troubled, long_session, new, on, said
 
 
@@ -106,6 +106,7 @@ def test_a_long_session_that_finds_no_room_is_fetched_again(backend, tmp_path, r
         with pytest.raises(JournalError):
             other.load_session("s")
         room.left = None
+        assert not os.path.exists(f"{other.base_path}/sessions/s.json")
         backend.files._files.clear()
 
         assert other.load_session("s").to_document() == session.to_document()
@@ -133,6 +134,38 @@ def test_a_journal_that_somebody_tidied_away_is_fetched_again(backend, tmp_path)
             assert said(other)[: len(before)] == before == said(store)[: len(before)]
         assert said(store) == said(other) == ["once", "twice"]
         assert store.verify().ok
+
+
+def test_what_was_tidied_away_does_not_begin_anew(backend, tmp_path):
+    """Whoever looks finds no session; the servers have one, and would take the next record of any kind."""
+    with on(backend, tmp_path) as store, on(backend, tmp_path, "b") as other:
+        new(store)
+        assert other.load_session("s").version == 1
+        os.unlink(f"{other.base_path}/sessions/s.jsonl")
+        with pytest.raises(VersionConflictError, match="is there already, at version 1"):
+            other.append("s", [SessionCreated(session_id="s", user_id="else")], expected_version=0)
+
+        assert store.load_session("s") == other.load_session("s")
+        assert store.verify().ok
+
+
+@pytest.mark.parametrize("is_followed", [False, True])
+def test_what_others_write_is_not_put_behind_what_was_tidied_away(backend, tmp_path, is_followed):
+    with on(backend, tmp_path) as store, on(backend, tmp_path, "b") as other:
+        new(store)
+        followed = other.follow(timeout=5)
+        if is_followed:
+            assert next(followed).seq == 1
+        assert said(other) == []
+        os.unlink(f"{other.base_path}/sessions/s.jsonl")
+        store.append("s", [UserMessageAdded(content="once")], expected_version=1)
+        if is_followed:
+            assert next(followed).seq == 2
+        followed.close()
+
+        assert [each.version for each in other.list_sessions()] == [2]
+        assert said(other) == ["once"]
+        assert other.verify().ok
 
 
 def test_a_journal_that_somebody_cut_short_is_fetched_again(backend, tmp_path):

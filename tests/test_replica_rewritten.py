@@ -139,6 +139,34 @@ def test_an_append_that_landed_before_somebody_replaced_all_is_there_once(backen
         assert store.verify().ok
 
 
+def test_a_change_that_was_not_heard_is_fetched_before_the_next_one(backend, tmp_path):
+    """And not left out until somebody looks."""
+    listen, missed = backend.journals.listen, []
+
+    async def hard_of_hearing(session_id, heard):
+        def hear(change):
+            if change.data.count(b"missed"):
+                missed.append(change)
+            else:
+                heard(change)
+
+        return await listen(session_id, hear)
+
+    backend.journals.listen = hard_of_hearing
+    with on(backend, tmp_path) as store, on(backend, tmp_path, "b") as other:
+        new(store)
+        for session_id in (None, "s"):
+            followed = other.follow(session_id, timeout=5)
+            version = store.load_session("s").version
+            assert [next(followed).seq for _ in range(version)] == [*range(1, version + 1)]
+            for text in ("missed", "heard"):
+                store.append("s", [UserMessageAdded(content=text)], expected_version=ANY)
+            assert [next(followed).event.content for _ in range(2)] == ["missed", "heard"]
+            followed.close()
+        assert len(missed) == 2
+        assert other.verify().ok
+
+
 def test_who_follows_reads_all_of_a_session_that_is_fetched_anew(backend, tmp_path):
     """Of a long one, too: a follower looks at the file as it is."""
     with on(backend, tmp_path) as store, on(backend, tmp_path, "b") as other:

@@ -480,7 +480,11 @@ class ReplicatedJournals:
     def _within(self, until: float, work: Coroutine[Any, Any, T]) -> T:
         """What the backend answers, while there is time, or in a last look. Raises TimeoutError."""
         seconds = max(until - time.monotonic(), _LAST_LOOK_SECONDS)
-        return self._backend.wait(_in_time(work, seconds))
+        try:
+            return self._backend.wait(_in_time(work, seconds))
+        except JournalClosedError:
+            work.close()  # nobody has begun with it
+            raise
 
     def _write(self, session_id: str, kind: Kind, data: bytes, after: int) -> Coroutine[Any, Any, int]:
         journals = self._backend.journals
