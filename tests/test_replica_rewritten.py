@@ -139,6 +139,25 @@ def test_an_append_that_landed_before_somebody_replaced_all_is_there_once(backen
         assert store.verify().ok
 
 
+def test_a_snapshot_that_comes_while_its_session_is_erased_does_not_stay(backend, tmp_path):
+    """Also where whoever shared it is gone before he could look whether it was still so."""
+    with on(backend, tmp_path) as store:
+        long_session(store)
+        (name,) = backend.files._files
+        snapshot = backend.files._files[name].data
+        replace = backend.journals.replace
+
+        async def replaced(session_id, lines, after):
+            place = await replace(session_id, lines, after)
+            await backend.files.put(name, snapshot)
+            return place
+
+        backend.journals.replace = replaced
+        store.erase("s", [2], reason="asked for")
+
+        assert not any(b"0.0 xxx" in each.data for each in backend.files._files.values())
+
+
 def test_a_change_that_was_not_heard_is_fetched_before_the_next_one(backend, tmp_path):
     """And not left out until somebody looks."""
     listen, missed = backend.journals.listen, []
