@@ -65,6 +65,7 @@ def test_a_repair_of_a_session_whose_end_alone_is_here_loses_nothing_of_its_begi
             other.append("s", [UserMessageAdded(content="more")], expected_version=ANY)
 
         assert said(other) == [*before, "more"]
+        assert any(each.startswith("quarantine/") for each in backend.files._files)
         with on(backend, tmp_path, "c") as fresh:
             assert fresh.verify().ok
             assert said(fresh) == [*before, "more"]

@@ -1,7 +1,8 @@
 """Take one sync, lock, check or rename out of the engine at a time, and see which test notices.
 
-The list is mutations.py. Each is tried on a copy of the project; a mutation that no test notices is a breach,
-and so is one that no longer applies. `python tools/crash/mutate.py journal/fork.py` tries those of a file.
+The lists are mutations.py and mutations_replica.py. Each is tried on a copy of the project; a mutation that
+no test notices is a breach, and so is one that no longer applies. `python tools/crash/mutate.py
+journal/fork.py` tries those of a file.
 """
 
 import os
@@ -18,9 +19,12 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from crash.campaign import Campaign
-from crash.mutations import MUTATIONS, Mutation
+from crash.mutations import MUTATIONS as ENGINE
+from crash.mutations import Mutation
+from crash.mutations_replica import MUTATIONS as REPLICA
 
 ROOT = Path(__file__).resolve().parents[2]
+MUTATIONS = [*ENGINE, *REPLICA]
 # Where one is likely to be noticed first; the others follow.
 LIKELY = [
     "test_durability",
@@ -94,10 +98,10 @@ def _copy(folder: Path) -> Path:
 
 def _first_failure(folder: Path, path: str = "") -> str | None:
     """The first test that fails in a copy of the project in which this file was changed."""
-    closest = f"tests/test_{CLOSEST.get(Path(path).stem, Path(path).stem)}.py"
+    name = "replica*" if Path(path).parent.name == "replica" else Path(path).stem
+    closest = [f"tests/{each.name}" for each in (folder / "tests").glob(f"test_{CLOSEST.get(name, name)}.py")]
     likely = [f"tests/{name}.py" for name in LIKELY]
-    if (folder / closest).exists():
-        likely = [closest, *(each for each in likely if each != closest)]
+    likely = [*sorted(closest), *(each for each in likely if each not in closest)]
     others = sorted(str(path.relative_to(folder)) for path in (folder / "tests").glob("test_*.py"))
     return _run(folder, likely) or _run(folder, [each for each in others if each not in likely])
 

@@ -12,12 +12,13 @@ class Mutation(NamedTuple):
     after: str
 
 
-def _of(path: str, *mutations: tuple[str, str, str]) -> list[Mutation]:
+def of(path: str, *mutations: tuple[str, str, str]) -> list[Mutation]:
+    """The mutations of a file."""
     return [Mutation(what, path, before, after) for what, before, after in mutations]
 
 
 MUTATIONS: list[Mutation] = [
-    *_of(
+    *of(
         "journal/log.py",
         (
             "the sync of a save",
@@ -198,7 +199,7 @@ MUTATIONS: list[Mutation] = [
             "            pass\n",
         ),
     ),
-    *_of(
+    *of(
         "journal/shared_file.py",
         (
             "the mutex of a writer",
@@ -221,7 +222,7 @@ MUTATIONS: list[Mutation] = [
             "        log.mutex",
         ),
     ),
-    *_of(
+    *of(
         "journal/disk.py",
         ("the sync before a rename", "            if durable:\n                disk.sync(fd)\n", ""),
         (
@@ -300,7 +301,7 @@ MUTATIONS: list[Mutation] = [
         ),
         ("noting a fork", "    fork_generation += 1\n", "    fork_generation += 0\n"),
     ),
-    *_of(
+    *of(
         "journal/quarantine.py",
         (
             "looking whether the quarantine is a link",
@@ -310,7 +311,7 @@ MUTATIONS: list[Mutation] = [
         ("the sync of what is kept", "        disk.sync(copy)\n", ""),
         ("the sync of the name of what is kept", "    disks.sync_names(disk, path)\n", ""),
     ),
-    *_of(
+    *of(
         "journal/tombstones.py",
         ("the lock of the tombstones", "        disk.flock(fd, LOCK_EX)\n", ""),
         ("letting go of it", "        disk.flock(fd, LOCK_UN)\n", ""),
@@ -328,7 +329,7 @@ MUTATIONS: list[Mutation] = [
         ("dropping it from memory", "                disk.drop_cache(fd)\n", ""),
         ("a line of its own behind half a tombstone", '(b"\\n" if torn else b"") + ', ""),
     ),
-    *_of(
+    *of(
         "journal/handle.py",
         (
             "comparing the expected version of an append",
@@ -452,7 +453,7 @@ MUTATIONS: list[Mutation] = [
             "            if False:\n",
         ),
     ),
-    *_of(
+    *of(
         "journal/folded.py",
         ("comparing a snapshot's fold", "            and snapshot.marker.fold == FOLD\n", ""),
         ("comparing a snapshot's session", "            and snapshot.session.id == self.session_id\n", ""),
@@ -498,7 +499,7 @@ MUTATIONS: list[Mutation] = [
             "        if False:\n            raise",
         ),
     ),
-    *_of(
+    *of(
         "journal/history.py",
         (
             "comparing the session that a journal holds",
@@ -506,7 +507,7 @@ MUTATIONS: list[Mutation] = [
             "    if False:\n",
         ),
     ),
-    *_of(
+    *of(
         "journal/chain.py",
         (
             "comparing the chain",
@@ -530,7 +531,7 @@ MUTATIONS: list[Mutation] = [
             "",
         ),
     ),
-    *_of(
+    *of(
         "journal/reader.py",
         (
             "comparing a record's place in its batch",
@@ -554,7 +555,7 @@ MUTATIONS: list[Mutation] = [
         ),
         ("the longest line in memory", "        if len(rest) > MAX_LINE_BYTES:\n", "        if False:\n"),
     ),
-    *_of(
+    *of(
         "journal/marks.py",
         (
             "the rename of the marks",
@@ -592,7 +593,7 @@ MUTATIONS: list[Mutation] = [
             "            if False:\n",
         ),
     ),
-    *_of(
+    *of(
         "journal/derived.py",
         (
             "looking whether the sessions' folder is a link",
@@ -620,7 +621,7 @@ MUTATIONS: list[Mutation] = [
             "        return True\n",
         ),
     ),
-    *_of(
+    *of(
         "journal/catalog.py",
         (
             "comparing all files once",
@@ -650,7 +651,7 @@ MUTATIONS: list[Mutation] = [
             "",
         ),
     ),
-    *_of(
+    *of(
         "journal/commits.py",
         ("the sync of a task's save", "                commit.log.sync()\n", "                pass\n"),
         (
@@ -669,7 +670,7 @@ MUTATIONS: list[Mutation] = [
             "            if False:\n                raise",
         ),
     ),
-    *_of(
+    *of(
         "journal/repair.py",
         (
             "the sync of a mended journal",
@@ -704,7 +705,7 @@ MUTATIONS: list[Mutation] = [
             "        with handle.log.using:\n            handle.log._open(create=False)\n            found = examine",
         ),
     ),
-    *_of(
+    *of(
         "journal/snapshot.py",
         (
             "telling a disk that gives nothing from a broken snapshot",
@@ -717,7 +718,7 @@ MUTATIONS: list[Mutation] = [
             "        if False:\n            data.decode()",
         ),
     ),
-    *_of(
+    *of(
         "journal/documents.py",
         ("the sync of a document", "[data], durable=self._durable)", "[data], durable=False)"),
         (
@@ -746,7 +747,7 @@ MUTATIONS: list[Mutation] = [
             "        if False:\n",
         ),
     ),
-    *_of(
+    *of(
         "journal/layout.py",
         (
             "checking a session's id",
@@ -756,7 +757,7 @@ MUTATIONS: list[Mutation] = [
         ("checking a category", "check_category(category)", "category"),
         ("checking a document's name", "check_name(name)", "name"),
     ),
-    *_of(
+    *of(
         "journal/handles.py",
         (
             "refusing a closed store",
@@ -774,7 +775,7 @@ MUTATIONS: list[Mutation] = [
             "            if handle is None:\n",
         ),
     ),
-    *_of(
+    *of(
         "journal/fork.py",
         (
             "the lock of what is forked",
@@ -858,7 +859,7 @@ MUTATIONS: list[Mutation] = [
             "",
         ),
     ),
-    *_of(
+    *of(
         "journal/erase.py",
         (
             "the lock of an erasure",
@@ -971,7 +972,7 @@ MUTATIONS: list[Mutation] = [
             "",
         ),
     ),
-    *_of(
+    *of(
         "journal/rechain.py",
         (
             "chaining a copy behind the one before it",
@@ -994,7 +995,7 @@ MUTATIONS: list[Mutation] = [
             "b',\"more\":%d' % more",
         ),
     ),
-    *_of(
+    *of(
         "journal/lineage.py",
         (
             "computing each link of the origin's chain",
@@ -1037,7 +1038,7 @@ MUTATIONS: list[Mutation] = [
             "]",
         ),
     ),
-    *_of(
+    *of(
         "journal/erasures.py",
         (
             "comparing what an erased record was",
@@ -1050,7 +1051,7 @@ MUTATIONS: list[Mutation] = [
             "                if False:\n",
         ),
     ),
-    *_of(
+    *of(
         "journal/seal.py",
         (
             "checking a seal's signature",
@@ -1075,7 +1076,7 @@ MUTATIONS: list[Mutation] = [
         ("telling an older seal by a version", "            if sealed < version:", "            if False:"),
         ("the longest seal", "    if len(data) > MAX_SEAL_BYTES:", "    if False:"),
     ),
-    *_of(
+    *of(
         "journal/sealing.py",
         ("the sync of what is sealed", "        log.sync(anyway=True)\n", "        pass\n"),
         (
@@ -1109,7 +1110,7 @@ MUTATIONS: list[Mutation] = [
             "        if False:\n            return _wrong",
         ),
     ),
-    *_of(
+    *of(
         "journal/proof.py",
         (
             "comparing a proof with the seal",
@@ -1132,7 +1133,7 @@ MUTATIONS: list[Mutation] = [
             "            if seq <= version:\n                previous = chain\n            if seq < version:\n                pass\n",
         ),
     ),
-    *_of(
+    *of(
         "journal/merkle.py",
         (
             "telling a leaf from a node",
@@ -1145,7 +1146,7 @@ MUTATIONS: list[Mutation] = [
             "        if beside <= len(level) - 2:  # the last",
         ),
     ),
-    *_of(
+    *of(
         "journal/trail.py",
         (
             "looking whether the file is the one that was read",
@@ -1183,7 +1184,7 @@ MUTATIONS: list[Mutation] = [
             "            if self._look() == self._seen and not self.is_behind:\n                return found\n            self.is_behind = False\n            log.look()\n            if log.size():\n                self._read_on(log, found)\n            self._seen = self._look()\n",
         ),
     ),
-    *_of(
+    *of(
         "journal/follow.py",
         (
             "comparing all files now and then",
@@ -1206,7 +1207,7 @@ MUTATIONS: list[Mutation] = [
             "                    if on_error is None:\n                        continue\n",
         ),
     ),
-    *_of(
+    *of(
         "journal/search_index.py",
         (
             "dropping the parts that know a session",
@@ -1235,7 +1236,7 @@ MUTATIONS: list[Mutation] = [
             "    wanted = set(texts)\n",
         ),
     ),
-    *_of(
+    *of(
         "journal/indexing.py",
         (
             "looking whether a session moved before it is added",
@@ -1259,7 +1260,7 @@ MUTATIONS: list[Mutation] = [
             "            pass\n",
         ),
     ),
-    *_of(
+    *of(
         "journal/store.py",
         (
             "refusing a file system of the network",
@@ -1282,7 +1283,7 @@ MUTATIONS: list[Mutation] = [
             "        if False:\n",
         ),
     ),
-    *_of(
+    *of(
         "journal/record.py",
         (
             "holding what is read to the limits of a writer",
