@@ -114,6 +114,9 @@ class Files(Protocol):
         `revision`: only where this is the one that is there, 0 for none. Raises Moved where it is not.
         """
 
+    async def touch(self, name: str) -> int | None:
+        """Put what is there in its own place: its new revision; None where nothing is there."""
+
     async def remove(self, name: str, revision: int | None = None) -> bool:
         """Remove a file; True if it was there.
 

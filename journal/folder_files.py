@@ -45,6 +45,11 @@ class FolderFiles:
         """See Files.put."""
         return await asyncio.to_thread(self._put, name, data, revision)
 
+    async def touch(self, name: str) -> int | None:
+        """See Files.touch. The revision is the same: so is the content."""
+        there = await self.get(name)
+        return None if there is None else there.revision
+
     async def remove(self, name: str, revision: int | None = None) -> bool:
         """See Files.remove."""
         return await asyncio.to_thread(self._remove, name, revision)

@@ -140,6 +140,11 @@ class MemoryFiles:
             self._files[name] = File(data, self._last)
             return self._last
 
+    async def touch(self, name: str) -> int | None:
+        """See Files.touch."""
+        there = self._files.get(name)
+        return None if there is None else await self.put(name, there.data)
+
     async def remove(self, name: str, revision: int | None = None) -> bool:
         """See Files.remove."""
         with self._mutex:

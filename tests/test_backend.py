@@ -1,6 +1,7 @@
 """What every backend promises: in memory, in a folder, on one NATS server, on three."""
 
 import asyncio
+import os
 import contextlib
 from collections import defaultdict
 from collections.abc import Callable
@@ -532,6 +533,26 @@ async def test_a_file_is_removed_where_the_revision_is_the_one_that_is_there(sha
         assert await files.get("documents/notes/a.md") == File(b"2", second)
         assert await files.remove("documents/notes/a.md", second)
         assert await others.get("documents/notes/a.md") is None
+
+
+@on_a_loop
+@pytest.mark.parametrize("size", [10, 3_000_000])
+async def test_a_file_that_is_touched_is_the_same_of_another_revision(ordered, size):
+    """Who removes the one before it is too late."""
+    async with ordered as backend:
+        files, others = backend.files, (await ordered.another()).files
+        data = os.urandom(size)
+        assert await files.touch("documents/notes/a.md") is None
+        first = await files.put("documents/notes/a.md", data)
+        second = await others.touch("documents/notes/a.md")
+        third = await files.touch("documents/notes/a.md")
+
+        assert first < second < third
+        assert await others.get("documents/notes/a.md") == File(data, third)
+        with pytest.raises(Moved):
+            await files.remove("documents/notes/a.md", second)
+        assert await files.remove("documents/notes/a.md", third)
+        assert await others.touch("documents/notes/a.md") is None
 
 
 @on_a_loop

@@ -3,17 +3,20 @@
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import Final, TypeAlias
 
 from journal.backend import File, Moved, Unclear, Unreachable
 from journal.nats.connection import Connection
 from journal.nats.finishing import Finishing
-from journal.nats.layout import EXPECTED, PUT, Layout
-from journal.nats.stream import Stream
+from journal.nats.layout import EXPECTED, PIECES, PUT, Layout
+from journal.nats.stream import Message, Stream
 from journal.nats.subject import Subject, new_id
 
 _PAUSE_SECONDS: Final = 0.02
+# What a message holds, and its headers, by what is there now; None for no message.
+Content: TypeAlias = Callable[[Message | None], tuple[bytes, dict[str, str]] | None]
 
 
 class NatsFiles:
@@ -43,16 +46,35 @@ class NatsFiles:
 
     async def put(self, name: str, data: bytes, revision: int | None = None) -> int:
         """See Files.put. Raises Unclear where it may have been written, and nobody tells."""
+        place = await self._put(name, lambda there: (data, {}), revision)
+        assert place is not None
+        return place
+
+    async def touch(self, name: str) -> int | None:
+        """See Files.touch. Raises as `put`. Its pieces are not sent again."""
+
+        def same(there: Message | None) -> tuple[bytes, dict[str, str]] | None:
+            if there is None:
+                return None
+            return there.data, {key: there.headers[key] for key in (PIECES,) if key in there.headers}
+
+        return await self._put(name, same, None)
+
+    async def _put(self, name: str, content: Content, revision: int | None) -> int | None:
         file = self._file(name)
         with self._connection.in_time():
-            new, has_older = await self._put(file, data, revision)
+            if (put := await self._put_message(file, content, revision)) is None:
+                return None
+        new, has_older = put
         if has_older:
             with contextlib.suppress(Unreachable):  # the next one who puts it there, or looks at all, does
                 await file.forget(new)
         return new
 
-    async def _put(self, file: Subject, data: bytes, revision: int | None) -> tuple[int, bool]:
-        """Its revision, and whether there may be others before it."""
+    async def _put_message(
+        self, file: Subject, content: Content, revision: int | None
+    ) -> tuple[int, bool] | None:
+        """Its revision, and whether there may be others before it; None where there is no content."""
         headers = {PUT: new_id()}
         doubt: Unclear | None = None
         while True:
@@ -66,8 +88,10 @@ class NatsFiles:
             place = there.place if there is not None else 0
             if revision not in (None, place):
                 raise Moved(f"the file is at revision {place}")
+            if (made := content(there)) is None:
+                return None
             try:
-                new = await file.add(data, {**headers, EXPECTED: str(place)})
+                new = await file.add(made[0], {**headers, **made[1], EXPECTED: str(place)})
             except (Moved, Unclear) as error:
                 doubt = error if isinstance(error, Unclear) else doubt
                 if time.monotonic() > self._connection.until():

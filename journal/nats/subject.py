@@ -113,9 +113,11 @@ class Subject:
         """
         void = await self._stream.messages(self._subject, before)
         # While one message is there, whoever reads it knows that this is not done: so their pieces go first.
-        for message in void:
-            if PIECES in message.headers:
-                await self._overwrite_pieces(_id_in(message))
+        if ids := {_id_in(message) for message in void if PIECES in message.headers}:
+            current = await self._stream.next(self._subject, before - 1)
+            # A file that was only touched has the pieces that it had.
+            for id in ids - {current and _id_in(current)}:
+                await self._overwrite_pieces(id)
         await self.sweep()
         if most is not None and len(void) > most:
             await self._stream.purge(self._subject, before)

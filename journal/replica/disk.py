@@ -126,7 +126,7 @@ class Replica(Disk):
     def keeps(self, path: str, data: bytes) -> Callable[[], None] | None:
         """See Elsewhere.keeps. It raises UnreachableError, DurabilityError."""
         name = self._files.name_of(path)
-        return None if name is None else partial(self._files.give, name, data)
+        return None if name is None else partial(self._files.give_anew, name, data)
 
     def append(self, fd: int, data: bytes, end: int) -> int:
         """See Elsewhere.append: to the backend, and then here. Raises DurabilityError, UnreachableError."""

@@ -99,6 +99,14 @@ class ReplicatedFiles:
         """Give the backend a file of this name."""
         self._note(name, self._backend.ask(self._backend.files.put(name, data)))
 
+    def give_anew(self, name: str, data: bytes) -> None:
+        """Give the backend a file that it most likely has: a new revision is enough where it has."""
+        revision = self._backend.ask(self._backend.files.touch(name))
+        if revision is None:
+            self.give(name, data)
+        else:
+            self._note(name, revision)
+
     def _note(self, name: str, revision: int) -> None:
         if name.startswith("attachments/"):
             self._revisions[name] = revision
