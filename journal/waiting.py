@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar
+from typing import Any, Final, Generic, ParamSpec, Protocol, Self, TypeVar
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -159,6 +159,8 @@ class LoopThread(_InThreads):
     def __init__(self) -> None:
         self._later = _Later()
         self._loop = asyncio.new_event_loop()
+        self._gate = threading.RLock()  # what is begun is begun before the end
+        self._is_over = False
         self._thread = threading.Thread(target=self._loop.run_forever, name="journal-loop", daemon=True)
         self._thread.start()
 
@@ -167,31 +169,42 @@ class LoopThread(_InThreads):
         if threading.current_thread() is self._thread:
             work.close()
             raise RuntimeError("the event loop cannot wait for itself")
-        return _wait_in_thread(work, self._loop)
+        return _wait_in_thread(work, self._loop, self._begin)
+
+    def _begin(self, call: Callable[..., object], *arguments: object) -> None:
+        with self._gate:
+            if self._is_over:
+                raise RuntimeError("the event loop is closed")
+            self._loop.call_soon_threadsafe(call, *arguments)
 
     def later(self, work: Coroutine[Any, Any, None]) -> None:
         """Begin it in the loop."""
-        self._loop.call_soon_threadsafe(self._later.begin, work)
+        self._begin(self._later.begin, work)
 
     def finish(self, seconds: float) -> None:
         """Wait for what was begun."""
         self.wait(self._later.end(seconds))
 
     def close(self) -> None:
-        """End the loop, and its thread."""
-        if self._loop.is_closed():
-            return
-        if threading.current_thread() is self._thread:
-            self._loop.call_soon(self._loop.stop)
-            return
-        if self._thread.is_alive():
-            self.wait(_end_tasks())
-            self._loop.call_soon_threadsafe(self._loop.stop)
+        """End the loop, and its thread; who waits for something is told."""
+        with self._gate:
+            is_first, self._is_over = not self._is_over, True
+        if is_first and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._end)
+        if threading.current_thread() is not self._thread:
             self._thread.join()
-        self._loop.close()
+            self._loop.close()
+
+    def _end(self) -> None:
+        """In the loop, behind all that was begun."""
+        self._loop.create_task(_end_tasks()).add_done_callback(lambda _: self._loop.stop())
 
 
-def _wait_in_thread(work: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> T:
+def _wait_in_thread(
+    work: Coroutine[Any, Any, T],
+    loop: asyncio.AbstractEventLoop,
+    begin_in_loop: Callable[..., object],
+) -> T:
     """As asyncio.run_coroutine_threadsafe and its result, in two thirds of the time."""
     is_done = threading.Lock()
     is_done.acquire()
@@ -206,14 +219,15 @@ def _wait_in_thread(work: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoo
             task.cancel()
 
     try:
-        loop.call_soon_threadsafe(begin)
+        begin_in_loop(begin)
     except RuntimeError:  # it is closed
         work.close()
         raise
     try:
         is_done.acquire()
     except BaseException:  # whoever waited was interrupted
-        loop.call_soon_threadsafe(give_up)
+        with contextlib.suppress(RuntimeError):  # it is closed, and all that was in it is given up
+            loop.call_soon_threadsafe(give_up)
         raise
     try:
         return tasks[0].result()
@@ -296,7 +310,7 @@ class NativeLoop:
             found: T = caller.parent.switch(work)
             return found
         if threading.get_ident() != self._thread:
-            return _wait_in_thread(work, self._loop)
+            return _wait_in_thread(work, self._loop, self._loop.call_soon_threadsafe)
         work.close()
         raise RuntimeError("this would stop the event loop: use the `await` of an AsyncStateStore")
 
@@ -338,11 +352,27 @@ class NativeLoop:
         """The loop is the caller's."""
 
 
+# Whoever waited for so long need not try any more.
+_PATIENCE_SECONDS: Final = 0.2
+
+
+class _Turn:
+    """One who waits for a lock: may try when it `comes`, or has it then."""
+
+    __slots__ = ("comes", "given_at", "is_given", "owner")
+
+    def __init__(self, owner: object, given_at: float) -> None:
+        self.owner, self.given_at = owner, given_at
+        self.comes: Future[None] = Future()
+        self.is_given = False
+
+
 class _TaskLock:
     """Each greenlet is an owner, and each thread; who waits in the loop lets the loop go on.
 
     Who gives it back and takes it again at once is not held up by those who wait: to let each in turn would
-    have them all look at the same state, and then all but one be too late.
+    have them all look at the same state, and then all but one be too late. Who has waited for long is given
+    it all the same.
     """
 
     __slots__ = ("_current", "_depth", "_mutex", "_native", "_owner", "_waiting")
@@ -352,13 +382,14 @@ class _TaskLock:
         self._mutex = threading.Lock()  # never held while anybody waits
         self._owner: object = None
         self._depth = 0
-        self._waiting: deque[Future[None]] = deque()
+        self._waiting: deque[_Turn] = deque()
 
     def acquire(self, blocking: bool = True) -> bool:
         me = self._current()
         if self._owner is me:  # nobody else makes it so, or not so
             self._depth += 1
             return True
+        given_at = time.monotonic() + _PATIENCE_SECONDS
         has_waited = False
         while True:
             with self._mutex:
@@ -367,24 +398,29 @@ class _TaskLock:
                     return True
                 if not blocking:
                     return False
-                turn: Future[None] = Future()
+                turn = _Turn(me, given_at)
                 if has_waited:
                     self._waiting.appendleft(turn)
                 else:
                     self._waiting.append(turn)
             try:
-                self._native.wait(_result_of(turn))
+                self._native.wait(_result_of(turn.comes))
             except BaseException:
                 self._leave(turn)
                 raise
+            if turn.is_given:
+                return True
             has_waited = True
 
-    def _leave(self, turn: "Future[None]") -> None:
+    def _leave(self, turn: "_Turn") -> None:
         """Whoever waited was cancelled; if it was its turn, it is somebody else's."""
         with self._mutex:
             if turn in self._waiting:
                 self._waiting.remove(turn)
-            elif self._owner is None:
+                return
+            if turn.is_given:
+                self._owner = None
+            if self._owner is None:
                 self._wake()
 
     def release(self) -> None:
@@ -396,9 +432,12 @@ class _TaskLock:
             self._wake()
 
     def _wake(self) -> None:
-        """Let the next one try."""
+        """Let the next one try, or have it."""
         if self._waiting:
-            self._waiting.popleft().set_result(None)
+            turn = self._waiting.popleft()
+            if time.monotonic() >= turn.given_at:
+                self._owner, self._depth, turn.is_given = turn.owner, 1, True
+            turn.comes.set_result(None)
 
     def __enter__(self) -> Self:
         self.acquire()

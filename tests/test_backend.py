@@ -1,8 +1,8 @@
 """What every backend promises: in memory, in a folder, on one NATS server, on three."""
 
 import asyncio
-import os
 import contextlib
+import os
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace

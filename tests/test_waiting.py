@@ -119,6 +119,80 @@ def test_a_task_that_is_cancelled_is_cancelled_where_it_waits():
     asyncio.run(main())
 
 
+def test_who_closes_a_loop_leaves_nobody_waiting():
+    """Whatever was begun in that moment ends, or is told that it is closed."""
+    for _ in range(200):
+        loop, told = LoopThread(), []
+
+        def wait_on(loop=loop, told=told):
+            try:
+                while True:
+                    loop.wait(asyncio.sleep(0))
+            except RuntimeError as error:
+                told.append(str(error))
+
+        threads = [threading.Thread(target=wait_on, daemon=True) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        loop.close()
+        for thread in threads:
+            thread.join(10)
+            assert not thread.is_alive()
+        assert len(told) == 3
+
+
+def test_a_lock_that_is_taken_again_and_again_is_given_to_who_waited_long():
+    async def main():
+        native = NativeLoop()
+        lock = native.lock()
+        entered = threading.Event()
+
+        def hold():
+            with lock:
+                native.wait(asyncio.sleep(0.001))
+
+        def enter():
+            with lock:
+                entered.set()
+
+        async def hold_again_and_again():
+            while True:
+                await native.run(hold)
+
+        holding = asyncio.create_task(hold_again_and_again())
+        await asyncio.sleep(0.01)
+        async with asyncio.timeout(5):
+            await asyncio.gather(asyncio.to_thread(enter), native.run(enter))
+        assert entered.is_set()
+        holding.cancel()
+        await asyncio.gather(holding, return_exceptions=True)
+        assert await native.run(lock.acquire, False)  # nobody has it any more
+
+    asyncio.run(main())
+
+
+def test_who_is_cancelled_when_a_lock_was_given_to_it_gives_it_on():
+    async def main():
+        native = NativeLoop()
+        lock = native.lock()
+
+        def enter():
+            with lock:
+                pass
+
+        lock.acquire()
+        waiting = asyncio.create_task(native.run(enter))
+        await asyncio.sleep(0.3)
+        lock.release()  # it is given to the task, which has not heard of that yet
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        async with asyncio.timeout(5):
+            await native.run(enter)
+
+    asyncio.run(main())
+
+
 def test_a_lock_lets_in_one_task_or_thread_at_a_time():
     async def main():
         native = NativeLoop()
