@@ -46,6 +46,10 @@ class Unreachable(Exception):
     """The backend does not answer, or refuses; nothing was written. The text says why, and what to do."""
 
 
+class Missing(Unreachable):
+    """There is no such store, and none may be made."""
+
+
 class Listening(Protocol):
     """A subscription."""
 

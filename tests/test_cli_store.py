@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from cluster import Cluster
 
 from journal import Session, StateStore
 from journal.cli.app import app as root
@@ -243,3 +244,16 @@ def test_damage_is_named_by_the_store_and_not_by_a_folder_that_goes_with_the_cal
 
         assert f"{place}/sessions/s.jsonl, byte " in said
         assert tempfile.gettempdir() not in said
+
+
+@pytest.mark.parametrize("call", ["ls", "verify --all", "show s"])
+def test_a_store_that_is_not_there_is_none_on_servers_either(
+    one_node: Cluster, store_name: str, call: str
+) -> None:
+    result = invoke(f"{one_node.url(store_name)}?durability=os", call)
+
+    assert result.exit_code == 3
+    assert f"{one_node.url(store_name)}: there is no such store" in result.stderr
+    assert "`journal say` begin one" in result.stderr
+    assert invoke(f"{one_node.url(store_name)}?durability=os", "say s hello --user ann").exit_code == 0
+    assert invoke(f"{one_node.url(store_name)}?durability=os", "show s").exit_code == 0

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -106,6 +107,7 @@ def test_a_url_says_where_a_store_is_and_nobody_repeats_its_secrets(url, text):
         ("nats://h/a.b", {}, "is no name"),
         ("nats://h/a/b", {}, "is no name"),
         ("nats://h?colour=red", {}, "knows no option colour"),
+        ("nats://h?create=maybe", {}, "create='maybe': it is true or false"),
         ("nats://h", {"replicas": 2}, "1, 3 or 5"),
         ("nats://h", {"user": "u"}, "go together"),
         ("nats://h?monitor=file:///etc/hosts", {}, "begins with http://"),
@@ -384,6 +386,15 @@ async def test_the_administrator_may_ask_all_servers(guarded, store_name):
 
 
 @on_a_loop
+async def test_a_host_that_nobody_knows_is_told_so(monkeypatch):
+    async def unknown(*_: Any, **__: Any) -> Any:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(asyncio, "open_connection", unknown)
+    assert "nowhere:4222: this host is not known (Name or" in await refusal("nats://nowhere", timeout=0.5)
+
+
+@on_a_loop
 async def test_a_monitor_that_does_not_answer_is_an_error(one_node, store_name):
     assert "does not tell" in await refusal(one_node.url(store_name), monitor="http://127.0.0.1:1")
 
@@ -434,7 +445,7 @@ async def test_what_is_no_server_is_told_so_in_time(answer):
 
 @on_a_loop
 async def test_a_store_that_is_not_there_is_made_or_not(one_node, store_name):
-    assert f"no stream {store_name}" in await refusal(one_node.url(store_name), create=False)
+    assert f"no store '{store_name}'" in await refusal(one_node.url(store_name), create=False)
     assert (await promise(one_node.url(store_name))).replicas == 1
     assert (await promise(one_node.url(store_name), create=False)).replicas == 1
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 ENVIRONMENT = "JOURNAL_STORE"
 # As StateStore.connect.
 _TIMEOUT_SECONDS = 30.0
+_BEGIN_ONE = "`journal import` or `journal say` begin one"
 
 
 class StoreMissing(click.ClickException):
@@ -78,7 +79,7 @@ def check_store_folder(folder: str, *, create: bool = False) -> str:
         raise click.UsageError(f"the store {folder!r} is a file, not a folder")
     if not create and not is_store(folder):
         state = "holds no sessions" if os.path.isdir(folder) else "does not exist"
-        raise StoreMissing(f"the store {folder!r} {state}; `journal import` or `journal say` begin one")
+        raise StoreMissing(f"the store {folder!r} {state}; {_BEGIN_ONE}")
     return folder
 
 
@@ -95,6 +96,8 @@ def open_store(
 
     Whoever only reads needs no promise of what is written: then the servers' disks are not asked about.
     """
+    from journal.backend import Missing
+    from journal.errors import UnreachableError
     from journal.store import StateStore
 
     folder = folder_in(place)
@@ -112,6 +115,10 @@ def open_store(
         )
     except ValueError as error:  # the URL
         raise click.UsageError(str(error)) from None
+    except UnreachableError as error:
+        if isinstance(error.__cause__, Missing):
+            raise StoreMissing(f"{without_secrets(place)}: there is no such store; {_BEGIN_ONE}") from None
+        raise
     with connected as store:
         yield store
 

@@ -95,8 +95,17 @@ def parse(url: str, options: Mapping[str, Any]) -> Address:
         replicas=None if replicas is None else _count(replicas),
         monitor=_monitors(texts.get("monitor", "")),
         system=texts.get("system"),
-        may_create=str(create).lower() not in ("false", "0", "no"),
+        may_create=_truth("create", create),
     )
+
+
+def _truth(option: str, value: object) -> bool:
+    try:
+        return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[
+            str(value).lower()
+        ]
+    except KeyError:
+        raise ValueError(f"{option}={value!r}: it is true or false") from None
 
 
 def _split(url: str) -> tuple[SplitResult, dict[str, str]]:

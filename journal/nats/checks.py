@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from journal.backend import Promise, Unreachable
+from journal.backend import Missing, Promise, Unreachable
 from journal.nats.address import Address, parse
 from journal.nats.client import Incoming
 from journal.nats.connection import Connection
@@ -90,9 +90,9 @@ async def _open_stream(connection: Connection, name: str, wanted: Mapping[str, o
     info = await ask_api(connection, f"STREAM.INFO.{name}")
     if not info:
         if not address.may_create:
-            raise Unreachable(
-                f"there is no stream {name}: open the store once with create=true, or check its name"
-            )
+            if name != address.name:  # of a store that is there
+                raise Unreachable(f"there is no stream {name}: open the store once with create=True")
+            raise Missing(f"there is no store {name!r}: check the name, or open one with create=True")
         info = await _create(connection, name, wanted)
     config = info["config"]
     for key, value in {**wanted, "num_replicas": address.replicas or config["num_replicas"]}.items():
@@ -196,7 +196,8 @@ def _ask_monitor(url: str) -> _Told | Unreachable:
         with urllib.request.urlopen(f"{url.rstrip('/')}/varz", timeout=_SECONDS) as answer:
             return msgspec.json.decode(answer.read(_MOST_BYTES), type=_Told)
     except (OSError, ValueError, HTTPException, msgspec.MsgspecError) as error:
-        return Unreachable(f"monitor={url} does not tell about its server: {error}")
+        reason = getattr(error, "reason", error)  # of a URLError
+        return Unreachable(f"monitor={url} does not tell about its server: {reason}")
 
 
 async def _ask_as_administrator(address: Address, holding: set[str]) -> list[_Told]:

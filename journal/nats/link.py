@@ -9,6 +9,7 @@ import contextlib
 import itertools
 import os
 import re
+import socket
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
@@ -270,6 +271,8 @@ def _refusal(server: tuple[str, int], error: Exception) -> Exception:
         return Unreachable(f"{where} does not let this user in: check the password, token or credentials")
     if isinstance(error, ssl.SSLError):
         return Unreachable(f"{where} does not agree to this TLS, {error.reason}: check tls_cert, tls_key")
-    if isinstance(error, OSError) and error.errno:
+    if isinstance(error, socket.gaierror):  # its numbers are not the system's
+        text = f"this host is not known ({error.strerror})"
+    elif isinstance(error, OSError) and error.errno:
         text = os.strerror(error.errno)
     return NotSent(f"{where}: {text or type(error).__name__}")
