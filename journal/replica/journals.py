@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from typing import Any, Final, Literal, TypeVar
 
 from journal.backend import Change, Moved, Unclear, Unreachable
@@ -124,22 +124,23 @@ class ReplicatedJournals:
         may_begin_late = not self._places.get(session_id) and not self.is_followed
         while changes := self._backend.ask(_some(reading)):
             is_long = may_begin_late and not found and _size(changes) >= TOGETHER_BYTES
-            if is_long and self._begin_at_snapshot(session_id, changes[0]):
+            if is_long and self._begin_at_snapshot(session_id, changes):
                 return True
             found = self._take_in(session_id, changes) or found
         return found
 
-    def _begin_at_snapshot(self, session_id: str, first: Change) -> bool:
+    def _begin_at_snapshot(self, session_id: str, first: Sequence[Change]) -> bool:
         """Of a long journal, take what is behind a snapshot; the rest comes when somebody asks for it.
 
-        `first`: the journal's first change, which alone tells of the session's deletions.
+        `first`: the journal's first changes, which alone tell of the session's deletions.
         """
         if (begun := self._snapshots.begin(session_id)) is None:
             return False
         self._remove_here(session_id)
         self._marks.mark(session_id)
         try:
-            self._note_deletions_in(first)
+            for change in first:
+                self._note_deletions_in(change)
             put_here(self._layout.snapshot(session_id), begun.data)
             fd = PLAIN.open(self._layout.journal(session_id), write=True, create=True)
             try:
