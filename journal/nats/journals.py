@@ -57,7 +57,7 @@ class NatsJournals:
                     await self._finishing.finish(session, place, most)
                 data = None
                 if is_new or int(message.headers.get(EXPECTED, 0)) <= before:
-                    data = await self._data(message)
+                    data = message.data if PIECES not in message.headers else await self._data(message)
                 # Somebody removes what a change behind it made void, and that one is still to come.
                 if data is None:
                     torn.add(subject)

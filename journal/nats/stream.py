@@ -6,8 +6,9 @@ thousand messages at once, and may not have the last ones yet. So the leader has
 
 import asyncio
 import binascii
+import contextlib
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -198,11 +199,12 @@ class Stream:
         # Whoever looks again and again finds one message or none: then the leader alone is asked.
         alone, is_far_behind = 0, after == 0
         while True:
-            while is_far_behind:
-                found, is_far_behind = await self._get_many(subject, after)
-                if found:
-                    yield found
-                    after = found[-1].place
+            if is_far_behind:
+                async with contextlib.aclosing(self._read_many(subject, after)) as reading:
+                    async for found in reading:
+                        yield found
+                        after = found[-1].place
+                is_far_behind = False
             one = await self.next(subject, after)
             if one is None:
                 return
@@ -210,6 +212,23 @@ class Stream:
             after = one.place
             alone += 1
             is_far_behind = alone > 1
+
+    async def _read_many(self, subject: str, after: int) -> AsyncGenerator[list[Message], None]:
+        """The messages behind a place that some server has. It reads on while the caller looks at some."""
+        reading = asyncio.create_task(self._get_many(subject, after))
+        try:
+            is_more = True
+            while is_more:
+                found, is_more = await reading
+                after = found[-1].place if found else after
+                if is_more:
+                    reading = asyncio.create_task(self._get_many(subject, after))
+                if found:
+                    yield found
+        finally:
+            reading.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await reading
 
     async def messages(self, subject: str, before: int | None = None) -> list[Message]:
         """All messages of a subject, or those before a place, without their data. Raises Unreachable."""
