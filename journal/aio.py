@@ -27,6 +27,7 @@ from journal.handle import ANY
 from journal.kept import Kept
 from journal.live import AsyncLiveSession, OnUnknown
 from journal.live.replay import Agent, Replayed
+from journal.native_loop import NativeLoop
 from journal.note import SigningKey
 from journal.opening import open_replica_natively
 from journal.retention import Pruned
@@ -36,7 +37,6 @@ from journal.store import StateStore, as_changes
 from journal.tombstones import Tombstone
 from journal.trail import Followed
 from journal.verify import Report
-from journal.waiting import NativeLoop
 from projections.comparison import Comparison
 from projections.document import Json
 from projections.events import Change, Event, Record

@@ -18,8 +18,8 @@ from journal.errors import JournalClosedError
 from journal.handle import Handle, lend
 from journal.handles import Handles
 from journal.log import Log
+from journal.native_loop import NativeLoop
 from journal.shared_file import Busy
-from journal.waiting import NativeLoop
 from projections.session import Session, apply_event
 
 # Syncs that run at once: a file system makes one write of several.

@@ -8,9 +8,10 @@ from journal.backend import Backend, Promise, Unreachable
 from journal.connecting import backend_of
 from journal.errors import DurabilityError, UnreachableError
 from journal.memory import MemoryBackend
+from journal.native_loop import NativeLoop
 from journal.replica import Replica
 from journal.replica.folder import ReplicaFolder
-from journal.waiting import AtOnce, LoopThread, NativeLoop, Waiting
+from journal.waiting import AtOnce, LoopThread, Waiting
 
 
 def open_replica(url: str, durability: str, timeout: float, options: dict[str, Any]) -> Replica:

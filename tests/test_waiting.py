@@ -9,7 +9,8 @@ from contextvars import ContextVar
 import pytest
 
 from journal import ANY, AsyncStateStore, Session
-from journal.waiting import AtOnce, LoopThread, NativeLoop
+from journal.native_loop import NativeLoop
+from journal.waiting import AtOnce, LoopThread
 from projections import UserMessageAdded
 
 who = ContextVar("who", default="nobody")
