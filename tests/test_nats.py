@@ -780,6 +780,33 @@ async def test_a_closed_backend_says_so(one_node, store_name):
 # Reading, where servers know different things
 
 
+@pytest.mark.parametrize("session_id", [None, "s"])
+@on_a_loop
+async def test_a_read_ends_though_others_write_on(one_node, store_name, monkeypatch, session_id):
+    """All that was there before is in it; a list of a busy store would never be made else."""
+    async with opened(one_node.url(store_name)) as backend:
+        places = [0]
+
+        async def write() -> None:
+            places.append(await backend.journals.append("s", [b"1\n"], places[-1]))
+
+        for _ in range(3):
+            await write()
+        ask = Stream.next
+
+        async def ask_late(stream: Stream, subject: str, after: int) -> Any:
+            await write()
+            return await ask(stream, subject, after)
+
+        monkeypatch.setattr(Stream, "next", ask_late)
+        for after in (0, 1):
+            before = places[-1]
+            async with asyncio.timeout(20):
+                found = [change.place async for change in backend.journals.read(session_id, after)]
+            assert set(found) >= set(range(after + 1, before + 1))
+            assert len(found) < before + 20
+
+
 @on_a_loop
 async def test_a_server_that_does_not_know_better_is_asked_again(one_node, store_name, monkeypatch):
     """One that led until a moment ago refuses what is right: it is written after all."""

@@ -198,20 +198,24 @@ class Stream:
         """The messages behind a place, in order, up to this moment, some at a time. Raises Unreachable."""
         # Whoever looks again and again finds one message or none: then the leader alone is asked.
         alone, is_far_behind = 0, after == 0
-        while True:
+        until: int | None = None  # where it ended when there was something: others may write for ever
+        while until is None or after < until:
             if is_far_behind:
                 async with contextlib.aclosing(self._read_many(subject, after)) as reading:
                     async for found in reading:
                         yield found
                         after = found[-1].place
                 is_far_behind = False
-            one = await self.next(subject, after)
-            if one is None:
+            elif (one := await self.next(subject, after)) is None:
                 return
-            yield [one]
-            after = one.place
-            alone += 1
-            is_far_behind = alone > 1
+            else:
+                yield [one]
+                after = one.place
+                alone += 1
+                is_far_behind = alone > 1
+            if until is None:
+                last = await self.last(subject)
+                until = last.place if last is not None else after
 
     async def _read_many(self, subject: str, after: int) -> AsyncGenerator[list[Message], None]:
         """The messages behind a place that some server has. It reads on while the caller looks at some."""
