@@ -252,7 +252,7 @@ def test_a_store_that_is_not_there_is_none_on_servers_either(
 ) -> None:
     result = invoke(f"{one_node.url(store_name)}?durability=os", call)
 
-    assert result.exit_code == 3
+    assert result.exit_code == 3, result.stderr
     assert f"{one_node.url(store_name)}: there is no such store" in result.stderr
     assert "`journal say` begin one" in result.stderr
     assert invoke(f"{one_node.url(store_name)}?durability=os", "say s hello --user ann").exit_code == 0

@@ -446,6 +446,8 @@ async def test_what_is_no_server_is_told_so_in_time(answer):
 @on_a_loop
 async def test_a_store_that_is_not_there_is_made_or_not(one_node, store_name):
     assert f"no store '{store_name}'" in await refusal(one_node.url(store_name), create=False)
+    for _ in range(20):  # whichever of its streams the server tells of first
+        assert "no store" in await refusal(one_node.url(store_name), create=False)
     assert (await promise(one_node.url(store_name))).replicas == 1
     assert (await promise(one_node.url(store_name), create=False)).replicas == 1
 

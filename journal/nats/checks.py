@@ -82,7 +82,10 @@ async def check_jetstream(connection: Connection) -> None:
 async def open_streams(connection: Connection, layout: Layout) -> list[Info]:
     """What the server says about each of the store's streams, which are made where they are not there."""
     wanted = layout.settings()
-    return await asyncio.gather(*(_open_stream(connection, name, wanted[name]) for name in wanted))
+    # The journals' first: without it there is no store, whatever else is missing.
+    journals, *rest = wanted
+    first = await _open_stream(connection, journals, wanted[journals])
+    return [first, *await asyncio.gather(*(_open_stream(connection, name, wanted[name]) for name in rest))]
 
 
 async def _open_stream(connection: Connection, name: str, wanted: Mapping[str, object]) -> Info:
