@@ -56,7 +56,7 @@ class NatsFiles:
         def same(there: Message | None) -> tuple[bytes, dict[str, str]] | None:
             if there is None:
                 return None
-            return there.data, {key: there.headers[key] for key in (PIECES,) if key in there.headers}
+            return there.data, {PIECES: there.headers[PIECES]} if PIECES in there.headers else {}
 
         return await self._put(name, same, None)
 
